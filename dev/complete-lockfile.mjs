@@ -9,7 +9,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const path = new URL('../package-lock.json', import.meta.url);
 const lock = JSON.parse(readFileSync(path, 'utf8'));
 
-const OS = ['darwin', 'linux', 'win32', 'freebsd', 'netbsd', 'openbsd', 'sunos', 'aix', 'android', 'openharmony'];
+const OS = [
+  'darwin',
+  'linux',
+  'win32',
+  'freebsd',
+  'netbsd',
+  'openbsd',
+  'sunos',
+  'aix',
+  'android',
+  'openharmony',
+];
 const CPU = { amd64: 'x64', x64: 'x64', 64: 'x64', arm64: 'arm64', arm: 'arm', ia32: 'ia32', ppc64: 'ppc64' };
 
 /** Reads the platform out of names such as `@cloudflare/workerd-darwin-arm64` or `@rolldown/binding-win32-x64-msvc`. */
@@ -52,7 +63,9 @@ if (missing.length === 0) {
 } else {
   for (const [at, entry] of missing) lock.packages[at] = entry;
   lock.packages = Object.fromEntries(
-    Object.entries(lock.packages).sort(([a], [b]) => (a === '' ? -1 : b === '' ? 1 : a.localeCompare(b, 'en'))),
+    Object.entries(lock.packages).sort(([a], [b]) =>
+      a === '' ? -1 : b === '' ? 1 : a.localeCompare(b, 'en'),
+    ),
   );
   writeFileSync(path, `${JSON.stringify(lock, null, 2)}\n`);
   console.log(`added ${missing.length} platform packages:\n${missing.map(([at]) => `  ${at}`).join('\n')}`);
