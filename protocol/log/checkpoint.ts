@@ -1,0 +1,188 @@
+/**
+ * C2SP tlog-checkpoint, with the two signatures our logs put under it, and the head: the same size and root as the chain
+ * knows them (docs/protocol.md, section 5).
+ */
+import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { type Address, encodeAbiParameters, type Hex, hashTypedData, keccak256 } from 'viem';
+import { parseUint } from '../decimal.ts';
+import { addressOfKey, recoverDigest, signDigest } from '../ecdsa.ts';
+import { toHex } from '../hex.ts';
+import { ok, type Result, refuse } from '../result.ts';
+import { fromBase64, toBase64 } from './base64.ts';
+import { HASH_BYTES, isTreeSize } from './merkle.ts';
+import {
+  formatNote,
+  isKeyName,
+  keyIdOf,
+  type NoteKey,
+  type NoteRefusal,
+  type NoteSignature,
+  parseNote,
+  signEd25519,
+  verifyNote,
+} from './note.ts';
+
+export type Checkpoint = {
+  readonly origin: string;
+  /** Number of leaves. */
+  readonly size: number;
+  readonly root: Uint8Array;
+};
+
+export type CheckpointRefusal =
+  | NoteRefusal
+  /** A note, but its text is no checkpoint. */
+  | 'not_a_checkpoint'
+  /** Signed by known keys, but by none that bears the name of this origin. */
+  | 'wrong_origin';
+
+/**
+ * The text a checkpoint's signatures cover: origin, size and root, a line each.
+ * @throws when the origin is no key name (it is one, in the signature lines), the size no tree size, the root not 32 bytes
+ */
+export function formatCheckpointText({ origin, size, root }: Checkpoint): string {
+  if (!isKeyName(origin)) throw new TypeError(`not an origin: ${origin}`);
+  if (!isTreeSize(size) || root.length !== HASH_BYTES) throw new RangeError('not a tree head');
+  return `${origin}\n${size}\n${toBase64(root)}\n`;
+}
+
+/**
+ * Reads a checkpoint's text. Refuses extension lines, which C2SP allows and recommends against: the head signature does
+ * not cover them. Refuses sizes above 2^53 - 1.
+ */
+export function parseCheckpointText(text: string): Result<Checkpoint, 'not_a_checkpoint'> {
+  const [origin = '', decimal, base64 = '', end, ...more] = text.split('\n');
+  const size = parseUint(decimal, 53);
+  const root = fromBase64(base64);
+  if (origin === '' || size === undefined || root?.length !== HASH_BYTES || end !== '' || more.length > 0) {
+    return refuse('not_a_checkpoint');
+  }
+  return ok({ origin, size: Number(size), root });
+}
+
+/** Reads a signed checkpoint, its signatures unverified. */
+export function parseCheckpoint(
+  note: string,
+): Result<
+  { checkpoint: Checkpoint; signatures: readonly NoteSignature[] },
+  'malformed' | 'not_a_checkpoint'
+> {
+  const parsed = parseNote(note);
+  if (!parsed.ok) return parsed;
+  const checkpoint = parseCheckpointText(parsed.value.text);
+  return checkpoint.ok
+    ? ok({ checkpoint: checkpoint.value, signatures: parsed.value.signatures })
+    : checkpoint;
+}
+
+/**
+ * Reads and verifies a signed checkpoint: every signature by a known key is good, and at least one is by a key that bears
+ * the origin's name. Which keys signed is in `signedBy`, for callers that want more than one.
+ */
+export function openCheckpoint(
+  note: string,
+  keys: readonly NoteKey[],
+): Result<{ checkpoint: Checkpoint; signedBy: readonly NoteSignature[] }, CheckpointRefusal> {
+  const parsed = parseNote(note);
+  if (!parsed.ok) return parsed;
+  const verified = verifyNote(parsed.value, keys);
+  if (!verified.ok) return verified;
+  const checkpoint = parseCheckpointText(parsed.value.text);
+  if (!checkpoint.ok) return checkpoint;
+  const { origin } = checkpoint.value;
+  if (!verified.value.some((signature) => signature.name === origin)) return refuse('wrong_origin');
+  return ok({ checkpoint: checkpoint.value, signedBy: verified.value });
+}
+
+/**
+ * The signed checkpoint, Ed25519 line first, and its head signature as the anchor takes it. The same input gives the same
+ * bytes, so a checkpoint signed again after a crash is the one signed before it. A log must never sign two that are
+ * inconsistent: whoever calls this has already made size and root durable.
+ */
+export function signCheckpoint(
+  checkpoint: Checkpoint,
+  signer: { readonly domain: LogDomain; readonly ed25519Seed: Uint8Array; readonly headKey: Hex },
+): { note: string; headSignature: Hex } {
+  const { origin, size, root } = checkpoint;
+  const text = formatCheckpointText(checkpoint);
+  const headSignature = signHead(headDigest({ ...signer.domain, size, root }), signer.headKey);
+  const note = formatNote(text, [
+    signEd25519(origin, text, signer.ed25519Seed),
+    {
+      name: origin,
+      keyId: headKeyId(origin, addressOfKey(signer.headKey)),
+      signature: hexToBytes(headSignature.slice(2)),
+    },
+  ]);
+  return { note, headSignature };
+}
+
+/**
+ * The key that verifies the head signature (type 0xff) of a checkpoint. It accepts only the exact text of the head that
+ * was signed, origin included: EIP-712 covers the log id, not the line.
+ */
+export function headNoteKey(origin: string, domain: LogDomain, signer: Address): NoteKey {
+  return {
+    name: origin,
+    keyId: headKeyId(origin, signer),
+    verify: (text, signature) => {
+      const parsed = parseCheckpointText(text);
+      if (!parsed.ok || parsed.value.origin !== origin) return false;
+      const { size, root } = parsed.value;
+      return recoverHead(headDigest({ ...domain, size, root }), toHex(signature)) === signer.toLowerCase();
+    },
+  };
+}
+
+/** The EIP-712 type of a head. */
+export const headTypes = {
+  Head: [
+    { name: 'logId', type: 'bytes32' },
+    { name: 'size', type: 'uint64' },
+    { name: 'root', type: 'bytes32' },
+  ],
+} as const;
+
+/** Which log, on which anchor contract. `chainId` is the anchor's. */
+export type LogDomain = { readonly chainId: number; readonly anchor: Address; readonly logId: Hex };
+
+export type Head = LogDomain & { readonly size: number; readonly root: Uint8Array };
+
+/** Signature type of notes signed by the head key: C2SP's "no type assigned", then our own identifier. */
+const HEAD_TYPE = concatBytes(Uint8Array.of(0xff), utf8ToBytes('tallystick head v1'));
+
+/** The id of a log: `keccak256(abi.encode(uint256 homeChainId, address anchor, address owner, string origin))`. */
+export function logIdOf(log: {
+  readonly chainId: number;
+  readonly anchor: Address;
+  readonly owner: Address;
+  readonly origin: string;
+}): Hex {
+  return keccak256(
+    encodeAbiParameters(
+      [{ type: 'uint256' }, { type: 'address' }, { type: 'address' }, { type: 'string' }],
+      [BigInt(log.chainId), log.anchor, log.owner, log.origin],
+    ),
+  );
+}
+
+/** The EIP-712 digest of a head: what the head key signs and the anchor checks. */
+export function headDigest({ chainId, anchor, logId, size, root }: Head): Hex {
+  return hashTypedData({
+    domain: { name: 'tallystick ReceiptAnchor', version: '1', chainId, verifyingContract: anchor },
+    types: headTypes,
+    primaryType: 'Head',
+    message: { logId, size: BigInt(size), root: toHex(root) },
+  });
+}
+
+/** Signs a head's digest: 65 bytes `r || s || v`, v 27 or 28, low-s, always the same for the same input. */
+export const signHead = (digest: Hex, privateKey: Hex): Hex => signDigest(digest, privateKey);
+
+/** The address that signed a head's digest, lower-case; `undefined` when the signature is none. */
+export const recoverHead = (digest: Hex, signature: Hex): Address | undefined =>
+  recoverDigest(digest, signature);
+
+/** The note key id of a head key: `sha256(origin || 0x0a || 0xff || "tallystick head v1" || address)[0:4]`. */
+export const headKeyId = (origin: string, signer: Address): number =>
+  keyIdOf(origin, concatBytes(HEAD_TYPE, hexToBytes(signer.slice(2))));
