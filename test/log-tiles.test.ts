@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { append } from '../protocol/log/append.ts';
 import { decodeEntries, encodeEntries } from '../protocol/log/entry-bundle.ts';
 import { leafHash, nodeHash, rootOf, verifyConsistency, verifyInclusion } from '../protocol/log/merkle.ts';
 import { parseTilePath, tilePath } from '../protocol/log/tile-path.ts';
 import {
-  append,
   consistencyProofFrom,
   inclusionProofFrom,
   rootAt,
