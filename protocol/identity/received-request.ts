@@ -1,0 +1,81 @@
+/** Where a request is addressed, as RFC 9421 section 2.2 derives it. */
+export type RequestTarget = {
+  /** `https` or `http`. */
+  readonly scheme: string;
+  /** Host in lower case, with the port unless it is the scheme's default. */
+  readonly authority: string;
+  /** Absolute path, percent-encoding as received; empty counts as `/`. */
+  readonly path: string;
+  /** Raw query with its leading `?`; empty when there is none. */
+  readonly query: string;
+};
+
+/**
+ * A request as the verifier received it: plain data, so that no platform decides what was signed.
+ * Field lines are in the order received; names in any case; the body is the exact content bytes.
+ */
+export type ReceivedRequest = RequestTarget & {
+  /** Case-sensitive, as received. */
+  readonly method: string;
+  readonly headers: Iterable<readonly [name: string, value: string]>;
+  /** `null` and zero bytes are the same thing: empty content. */
+  readonly body: Uint8Array | null;
+};
+
+/**
+ * The target of `url`, with scheme and authority replaced by `publicOrigin` where a proxy may have changed them.
+ * The origin must come from the deployment's configuration, never from `X-Forwarded-Host` (ERC-8128 section 3.1.1).
+ * Throws TypeError when either is not an absolute URL.
+ */
+export const targetOf = (url: string, publicOrigin?: string): RequestTarget => {
+  const received = new URL(url);
+  const origin = publicOrigin === undefined ? received : new URL(publicOrigin);
+  return {
+    scheme: origin.protocol.slice(0, -1),
+    authority: origin.host,
+    path: received.pathname,
+    query: received.search,
+  };
+};
+
+/** Field lines by lower-case name, in order. */
+export type FieldLines = ReadonlyMap<string, readonly string[]>;
+
+export const fieldLinesOf = (headers: Iterable<readonly [string, string]>): FieldLines => {
+  const lines = new Map<string, string[]>();
+  for (const [name, value] of headers) {
+    const key = name.toLowerCase();
+    const known = lines.get(key);
+    if (known === undefined) lines.set(key, [value]);
+    else known.push(value);
+  }
+  return lines;
+};
+
+const isBlank = (character: string): boolean => character === ' ' || character === '\t';
+
+// A loop, not a regular expression: /[ \t]+$/ is quadratic in a long run of blanks.
+const trimBlanks = (text: string): string => {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charAt(start))) start++;
+  while (end > start && isBlank(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
+};
+
+// obs-fold = OWS CRLF RWS, read as one space. A line with any other CRLF stays as it is, for the caller to refuse.
+const unfold = (line: string): string => {
+  if (!line.includes('\r\n')) return line;
+  const [first = '', ...folded] = line.split('\r\n');
+  if (!folded.every((part) => isBlank(part.charAt(0)))) return line;
+  return [first, ...folded].map(trimBlanks).join(' ');
+};
+
+/**
+ * The combined value of a field (RFC 9421 section 2.1): each line trimmed and unfolded, joined by comma and space.
+ * `undefined` when the field was not received; present and empty is the empty string.
+ */
+export const fieldValue = (fields: FieldLines, name: string): string | undefined => {
+  const lines = fields.get(name);
+  return lines?.map((line) => unfold(trimBlanks(line))).join(', ');
+};
