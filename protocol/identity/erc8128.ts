@@ -17,7 +17,7 @@ import type { InnerList } from './structured-field.ts';
  * Draft text: slice-so/ERCs `ERCS/erc-8128.md` at 0f738bf. Section numbers below are the draft's.
  */
 
-/** What the verifier cannot know by itself. A port that throws counts as `unavailable`. */
+/** What the verifier cannot know by itself. An asynchronous port that throws counts as `unavailable`. */
 export type Ports = AccountPorts & {
   /** The verifier's clock, Unix seconds. */
   readonly now: number;
