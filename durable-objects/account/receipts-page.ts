@@ -1,0 +1,2 @@
+/** Receipts shown in one page. */
+export const receiptsPage = 100;

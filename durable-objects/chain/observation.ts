@@ -1,0 +1,47 @@
+import type { Address, Hex } from 'viem';
+
+/**
+ * What was read of one agent from the chain, at one block. The worker or the Chain object reads it, the account decides
+ * on it: an account never asks the chain itself, so no decision waits on a network.
+ */
+export type Observation = {
+  readonly blockNumber: bigint;
+  readonly blockHash: Hex;
+  /** The block's own timestamp, Unix seconds. */
+  readonly blockTime: number;
+  /** When it was read, by the reader's clock. */
+  readonly readAtMs: number;
+  /** ERC-8004 `ownerOf`; zero when the registry knows no such agent. */
+  readonly owner: Address;
+  /** ERC-8004 `getAgentWallet`; zero when none is set. */
+  readonly wallet: Address;
+  readonly ownerHasCode: boolean;
+  readonly walletHasCode: boolean;
+  readonly spender: Address;
+  readonly epoch: bigint;
+  /** Credited deposits: those at least the configured depth below the head. Base units, cumulative. */
+  readonly deposited: bigint;
+  readonly claimed: bigint;
+  readonly withdrawn: bigint;
+  /** Amount of the pending withdrawal, whoever owns the agent now, until the vault clears it. */
+  readonly withdrawing: bigint;
+  readonly withdrawalReadyAt: bigint;
+  /** What a contract spender has authorised by its own transaction in this epoch. */
+  readonly authorized: bigint;
+};
+
+/** An identity answer is used at most this long after it was read (docs: identity). */
+export const observationMaxAgeMs = 60_000;
+
+/** The head an observation was read from may be this far behind or ahead of the reader's clock. */
+export const headMaxSkewMs = 60_000;
+
+/** Whether an observation may be decided on now: recently read, from a node whose head was recent then. */
+export function isFresh(observation: Observation, nowMs: number): boolean {
+  const age = nowMs - observation.readAtMs;
+  return age >= -headMaxSkewMs && age <= observationMaxAgeMs && hasRecentHead(observation);
+}
+
+/** Whether the node's head was near the reader's clock: a node that has stopped syncing must not be believed. */
+export const hasRecentHead = (observation: Observation): boolean =>
+  Math.abs(observation.readAtMs - observation.blockTime * 1000) <= headMaxSkewMs;

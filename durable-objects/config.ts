@@ -1,0 +1,141 @@
+import type { Address, Hex } from 'viem';
+import { parseAddress, parseHex } from '../protocol/hex.ts';
+import { logIdOf } from '../protocol/log/head.ts';
+import type { Env } from './env.ts';
+
+/** One chain agents may come from: its registries, its vault, how to reach it. */
+export type ChainConfig = {
+  readonly chainId: number;
+  readonly rpcUrls: readonly string[];
+  readonly vault: Address;
+  readonly registries: readonly Address[];
+  /** Deposits count when they are this many blocks deep. */
+  readonly depositDepth: number;
+  readonly asset: { readonly symbol: string; readonly decimals: number };
+};
+
+/** The log's home: the chain its heads are anchored on, and what its promises are. */
+export type LogConfig = {
+  readonly logId: Hex;
+  readonly origin: string;
+  readonly chainId: number;
+  readonly anchor: Address;
+  /** A seal is due this long after the first entry that waits for one. */
+  readonly sealEveryMs: number;
+  /** Seconds from a capture to its receipt's `mergeBy`. */
+  readonly mergeDelay: number;
+};
+
+export type Config = {
+  readonly publicOrigin: string;
+  readonly chains: readonly ChainConfig[];
+  readonly log: LogConfig;
+  readonly zeroG: { readonly storageUrl: string; readonly flow: Address };
+  readonly upstream: { readonly name: string; readonly baseUrl: string };
+};
+
+let parsed: { readonly env: Env; readonly config: Config } | undefined;
+
+/**
+ * The deployment's settings, read once per isolate. Throws, naming the variable, when one is missing or malformed: a
+ * gateway that is half configured must not start.
+ */
+export function configOf(env: Env): Config {
+  if (parsed?.env !== env) parsed = { env, config: readConfig(env) };
+  return parsed.config;
+}
+
+function readConfig(env: Env): Config {
+  const chains = readChains(env.CHAINS);
+  const home = positiveInteger('HOME_CHAIN_ID', env.HOME_CHAIN_ID);
+  if (!chains.some((chain) => chain.chainId === home)) throw bad('HOME_CHAIN_ID', 'a chainId of CHAINS');
+  const anchor = address('ANCHOR', env.ANCHOR);
+  const owner = address('LOG_OWNER', env.LOG_OWNER);
+  const origin = text('LOG_ORIGIN', env.LOG_ORIGIN);
+  return {
+    publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
+    chains,
+    log: {
+      logId: logIdOf({ chainId: home, anchor, owner, origin }),
+      origin,
+      chainId: home,
+      anchor,
+      sealEveryMs: positiveInteger('SEAL_EVERY_SECONDS', env.SEAL_EVERY_SECONDS) * 1000,
+      mergeDelay: positiveInteger('MERGE_DELAY_SECONDS', env.MERGE_DELAY_SECONDS),
+    },
+    zeroG: {
+      storageUrl: url('ZERO_G_STORAGE_URL', env.ZERO_G_STORAGE_URL).href,
+      flow: address('ZERO_G_FLOW', env.ZERO_G_FLOW),
+    },
+    upstream: {
+      name: text('UPSTREAM_NAME', env.UPSTREAM_NAME),
+      baseUrl: url('UPSTREAM_BASE_URL', env.UPSTREAM_BASE_URL).href.replace(/\/$/, ''),
+    },
+  };
+}
+
+/** A secret that is a 32-byte private key. */
+export function keyOf(env: Env, name: 'OPERATOR_KEY' | 'RECEIPT_KEY' | 'HEAD_KEY' | 'CHECKPOINT_KEY'): Hex {
+  const key = parseHex(env[name], 32);
+  // The value is never part of the message: it may be a mistyped secret.
+  if (key === undefined) throw bad(name, '32 bytes of 0x hex, set with `wrangler secret put`');
+  return key;
+}
+
+function readChains(json: string | undefined): ChainConfig[] {
+  let list: unknown;
+  try {
+    list = JSON.parse(text('CHAINS', json));
+  } catch {
+    throw bad('CHAINS', 'a JSON array');
+  }
+  if (!Array.isArray(list) || list.length === 0) throw bad('CHAINS', 'a JSON array with at least one chain');
+  return list.map((entry: Record<string, unknown>, index) => {
+    const name = (field: string) => `CHAINS[${index}].${field}`;
+    const asset = (entry['asset'] ?? {}) as Record<string, unknown>;
+    return {
+      chainId: positiveInteger(name('chainId'), String(entry['chainId'])),
+      rpcUrls: list1(name('rpcUrls'), entry['rpcUrls']).map((item) => url(name('rpcUrls'), item).href),
+      vault: address(name('vault'), entry['vault']),
+      registries: list1(name('registries'), entry['registries']).map((item) =>
+        address(name('registries'), item),
+      ),
+      depositDepth: positiveInteger(name('depositDepth'), String(entry['depositDepth'] ?? 0), 0),
+      asset: {
+        symbol: text(name('asset.symbol'), asset['symbol']),
+        decimals: positiveInteger(name('asset.decimals'), String(asset['decimals'])),
+      },
+    };
+  });
+}
+
+const bad = (name: string, expected: string): Error =>
+  new Error(`configuration: ${name} must be ${expected}`);
+
+function text(name: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw bad(name, 'a non-empty string');
+  return value;
+}
+
+function url(name: string, value: unknown): URL {
+  const parsedUrl = URL.parse(text(name, value));
+  if (parsedUrl === null) throw bad(name, 'an absolute URL');
+  return parsedUrl;
+}
+
+function address(name: string, value: unknown): Address {
+  const parsedAddress = parseAddress(typeof value === 'string' ? value.toLowerCase() : undefined);
+  if (parsedAddress === undefined) throw bad(name, 'an address');
+  return parsedAddress;
+}
+
+function positiveInteger(name: string, value: string | undefined, least = 1): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < least) throw bad(name, `an integer of at least ${least}`);
+  return number;
+}
+
+function list1(name: string, value: unknown): unknown[] {
+  if (!Array.isArray(value) || value.length === 0) throw bad(name, 'a non-empty array');
+  return value;
+}

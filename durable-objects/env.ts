@@ -1,0 +1,33 @@
+import type { AgentAccount } from './account/agent-account.ts';
+import type { Chain } from './chain/chain.ts';
+import type { ReceiptLog } from './log/receipt-log.ts';
+import type { Publisher } from './publisher/publisher.ts';
+
+/** The bindings of wrangler.toml and the secrets of `wrangler secret`. Read through config.ts, never directly. */
+export type Env = {
+  readonly AGENT_ACCOUNT: DurableObjectNamespace<AgentAccount>;
+  readonly RECEIPT_LOG: DurableObjectNamespace<ReceiptLog>;
+  readonly PUBLISHER: DurableObjectNamespace<Publisher>;
+  readonly CHAIN: DurableObjectNamespace<Chain>;
+  /** Where agents reach this gateway: what `@scheme` and `@authority` of a signature are checked against. */
+  readonly PUBLIC_ORIGIN: string;
+  /** JSON: see `ChainConfig` in config.ts. */
+  readonly CHAINS: string;
+  /** The chain the log is anchored on: one of CHAINS. */
+  readonly HOME_CHAIN_ID: string;
+  readonly ANCHOR: string;
+  readonly LOG_OWNER: string;
+  readonly LOG_ORIGIN: string;
+  readonly SEAL_EVERY_SECONDS: string;
+  readonly MERGE_DELAY_SECONDS: string;
+  readonly ZERO_G_STORAGE_URL: string;
+  readonly ZERO_G_FLOW: string;
+  readonly UPSTREAM_NAME: string;
+  readonly UPSTREAM_BASE_URL: string;
+  /** Secrets. */
+  readonly QWEN_API_KEY: string;
+  readonly OPERATOR_KEY: string;
+  readonly RECEIPT_KEY: string;
+  readonly HEAD_KEY: string;
+  readonly CHECKPOINT_KEY: string;
+};

@@ -1,0 +1,106 @@
+import type { Refusal } from '../durable-objects/account/ledger.ts';
+import {
+  formatPaymentRequired,
+  type PaymentTerms,
+  paymentRequiredHeader,
+  requirementsOf,
+} from '../protocol/money/x402.ts';
+import type { Authenticated } from './authenticate.ts';
+import type { Call } from './call.ts';
+import type { Problem } from './problem.ts';
+
+/** What an account's refusal looks like from outside. `observation_needed` never gets here: the worker answers it itself. */
+export function problemOfRefusal(call: Call, { account, caller }: Authenticated, refusal: Refusal): Problem {
+  switch (refusal.reason) {
+    case 'observation_needed':
+      return chainUnavailable('the chain was read, but the reading was too old to decide on');
+    case 'contract_check_needed':
+      return {
+        status: 401,
+        code: 'unsupported_account',
+        detail: `${caller.signer} holds code, so its owner's ECDSA signature does not speak for it, and contract accounts are not served yet. Sign with the agent's EOA wallet.`,
+      };
+    case 'agent_unknown':
+      return {
+        status: 403,
+        code: 'agent_unknown',
+        detail: `The identity registry ${account.registry} on chain ${account.chainId} knows no agent ${account.agentId}. Register it, or correct Agent-Id.`,
+      };
+    case 'signer_not_allowed':
+      return {
+        status: 403,
+        code: 'signer_not_allowed',
+        detail: `${caller.signer} is neither agent ${account.agentId}'s wallet nor its owner. Sign with one of them, or set the agent's wallet in the registry.`,
+      };
+    case 'nonce_expired':
+      return {
+        status: 401,
+        code: 'request_expired',
+        detail: 'The signature expired on the way. Sign again, and check your clock.',
+      };
+    case 'nonce_reused':
+      return {
+        status: 401,
+        code: 'nonce_reused',
+        detail: 'This nonce was used before. Every request needs a nonce of its own: sign again.',
+      };
+    case 'too_many_holds':
+      return {
+        status: 429,
+        code: 'too_many_requests_in_flight',
+        detail: `This agent has ${refusal.limit} requests in flight, the most it may have. Wait for one to end.`,
+        headers: { 'retry-after': '1' },
+      };
+    default:
+      return paymentRequired(call, { account, caller }, refusal);
+  }
+}
+
+export const chainUnavailable = (why: string): Problem => ({
+  status: 503,
+  code: 'chain_unavailable',
+  detail: `The chain cannot be asked who this agent is and what it has deposited (${why}). Nothing was charged. Try again shortly.`,
+  headers: { 'retry-after': '2' },
+});
+
+function paymentRequired(
+  call: Call,
+  { account }: Pick<Authenticated, 'account' | 'caller'>,
+  refusal: Extract<Refusal, { standing: unknown }>,
+): Problem {
+  const { standing, ceiling, reason } = refusal;
+  const terms: PaymentTerms = {
+    ...account,
+    epoch: standing.epoch,
+    required: standing.captured + standing.held + ceiling,
+    ceiling,
+    available: standing.available,
+    captured: standing.captured,
+    held: standing.held,
+    deposited: standing.deposited,
+  };
+  const advice: Record<typeof reason, string> = {
+    no_spender:
+      'The agent has no spender: its owner calls AgentVault.setSpender, naming the key that signs vouchers.',
+    no_deposit:
+      'Nothing is deposited for this agent, or all of it is being withdrawn: call AgentVault.deposit.',
+    voucher_missing: `No voucher is on file: sign one for a cumulative of at least ${terms.required} and send it in PAYMENT-SIGNATURE.`,
+    voucher_wrong_agent: 'The voucher in PAYMENT-SIGNATURE is for another agent or registry.',
+    voucher_wrong_epoch: `The voucher in PAYMENT-SIGNATURE is for another epoch: this account's epoch is ${standing.epoch}.`,
+    voucher_bad_signature: `The voucher in PAYMENT-SIGNATURE is not signed by the agent's spender, ${standing.spender}.`,
+    voucher_insufficient: `The voucher on file covers ${standing.voucher}: sign one for a cumulative of at least ${terms.required}.`,
+    deposit_insufficient: `This request may cost ${ceiling}, and what is deposited and not yet spent or held does not cover that: deposit more, or lower max_tokens.`,
+  };
+  const requirements = requirementsOf(terms);
+  return {
+    status: 402,
+    code: reason,
+    detail: `${advice[reason]} Amounts are in base units of the asset. Nothing was charged.`,
+    headers: {
+      [paymentRequiredHeader]: formatPaymentRequired(reason, call.url.href, requirements),
+      // A stock OpenAI client must not repeat what only a signature can change.
+      'x-should-retry': 'false',
+    },
+    more: { accepts: [requirements] },
+  };
+}

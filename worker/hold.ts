@@ -1,0 +1,99 @@
+import type { Hex } from 'viem';
+import type { Reservation } from '../durable-objects/account/ledger.ts';
+import { keyOf } from '../durable-objects/config.ts';
+import { zeroHash } from '../protocol/hex.ts';
+import { cost, type Usage } from '../protocol/pricing.ts';
+import { assurances, type Receipt, type SignedReceipt, signReceipt } from '../protocol/receipt.ts';
+import { ok, type Result } from '../protocol/result.ts';
+import { accountOf, askAccount } from './account-call.ts';
+import type { Authenticated } from './authenticate.ts';
+import type { Call } from './call.ts';
+import type { ChatRequest } from './chat-request.ts';
+import type { Problem } from './problem.ts';
+
+/** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
+export const holdMs = 10 * 60_000;
+export const marginMs = 30_000;
+
+/** Funds set aside for one call, and the two ways to end it. */
+export type OpenHold = {
+  readonly deadlineMs: number;
+  /** Charges what was used, makes the receipt and signs it. Throws when the account cannot be reached. */
+  readonly capture: (used: Used) => Promise<SignedReceipt>;
+  /** Gives everything back. Never throws: a hold that cannot be released expires. */
+  readonly release: () => Promise<void>;
+};
+
+/** What is known when upstream has ended. */
+export type Used = {
+  readonly usage: Usage;
+  readonly upstreamId: string;
+  readonly responseHash: Hex;
+  readonly upstreamResponseHash: Hex;
+};
+
+/** Reserves the ceiling in the agent's account: the identity's last word and the money's first, in one transaction. */
+export async function reserve(
+  call: Call,
+  caller: Authenticated,
+  priced: ChatRequest,
+  priceTable: Hex,
+  hashes: { readonly requestHash: Hex; readonly forwardedHash: Hex },
+  voucher: Reservation['voucher'],
+): Promise<Result<OpenHold, Problem>> {
+  const account = accountOf(call, caller);
+  const ask: Reservation = {
+    requestId: call.id,
+    ceiling: priced.ceiling,
+    deadlineMs: call.now() + holdMs,
+    priceTable,
+    ...(voucher === undefined ? {} : { voucher }),
+  };
+  const reserved = await askAccount(call, caller, (observation) =>
+    account.reserve(caller.caller, ask, observation),
+  );
+  if (!reserved.ok) return reserved;
+  const { holdId } = reserved.value;
+
+  return ok({
+    deadlineMs: ask.deadlineMs,
+    async capture(used) {
+      const captured = await repeat(
+        async (): Promise<Result<Receipt, string>> =>
+          account.capture(holdId, {
+            ...hashes,
+            ...used,
+            requestId: call.id,
+            cost: cost(priced.price, used.usage),
+            authorizationKind: caller.authorizationKind,
+            authorization: caller.authorization,
+            upstream: call.config.upstream.name,
+            model: priced.model,
+            assurance: assurances.gatewaySigned,
+            evidence: zeroHash,
+          }),
+      );
+      if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
+      return signReceipt(captured.value, keyOf(call.env, 'RECEIPT_KEY'));
+    },
+    async release() {
+      try {
+        await repeat(async () => account.release(holdId, call.id));
+      } catch (error) {
+        console.error(JSON.stringify({ event: 'release_failed', requestId: call.id, error: String(error) }));
+      }
+    },
+  });
+}
+
+/** Capture and release are idempotent by request id, so an unknown outcome is resolved by asking again. */
+async function repeat<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries === 4) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100 * 4 ** tries));
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import { type IRequestStrict, Router } from 'itty-router';
+import type { Env } from '../durable-objects/env.ts';
+import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
+import { type Call, callOf } from './call.ts';
+import { completions } from './completions.ts';
+import { problemResponse } from './problem.ts';
+import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
+
+export { AgentAccount } from '../durable-objects/account/agent-account.ts';
+export { Chain } from '../durable-objects/chain/chain.ts';
+export { ReceiptLog } from '../durable-objects/log/receipt-log.ts';
+export { Publisher } from '../durable-objects/publisher/publisher.ts';
+
+type Routed = IRequestStrict & { params: Record<string, string> };
+
+const router = Router<Routed, [Call]>()
+  .post('/v1/chat/completions', (_, call) => completions(call))
+  .get('/v1/models', (_, call) => models(call))
+  .get('/v1/prices', (_, call) => priceList(call))
+  .get('/v1/account', (_, call) => account(call))
+  .put('/v1/account/voucher', (_, call) => putVoucher(call))
+  .get('/v1/receipts', (_, call) => receipts(call))
+  .get('/v1/receipts/:sequence', ({ params }, call) => receipt(call, params['sequence'] ?? ''))
+  .get('/v1/receipts/:sequence/proof', ({ params }, call) => receiptProof(call, params['sequence'] ?? ''))
+  .get('/log/checkpoint', (_, call) => checkpoint(call))
+  .get('/log/tile/:path+', ({ params }, call) => tile(call, `tile/${params['path'] ?? ''}`))
+  .get('/healthz', (_, call) => health(call))
+  .get('/.well-known/tallystick', (_, call) => deployment(call))
+  .get('/.well-known/erc8128', (_, call) => erc8128(call))
+  .all('*', (_, call) =>
+    problemResponse(
+      {
+        status: 404,
+        code: 'not_found',
+        detail: `There is no ${call.request.method} ${call.url.pathname} here. The README lists the routes.`,
+      },
+      call.id,
+      call.url.pathname.startsWith('/v1/'),
+    ),
+  );
+
+export default {
+  async fetch(request, env, context): Promise<Response> {
+    const call = callOf(request, env, context);
+    try {
+      return (await router.fetch(request as unknown as Routed, call)) ?? new Response(null, { status: 404 });
+    } catch (error) {
+      console.error(JSON.stringify({ event: 'failed', requestId: call.id, error: String(error) }));
+      return problemResponse(
+        {
+          status: 500,
+          code: 'internal_error',
+          detail: `Something went wrong here. Nothing was charged that has no receipt. Quote request ${call.id}.`,
+        },
+        call.id,
+        call.url.pathname.startsWith('/v1/'),
+      );
+    }
+  },
+} satisfies ExportedHandler<Env>;

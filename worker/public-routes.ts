@@ -1,0 +1,126 @@
+// What anyone may read: models, prices, the log, the deployment's own description, health.
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { hexToBytes } from '@noble/hashes/utils.js';
+import { keyOf } from '../durable-objects/config.ts';
+import { addressOfKey } from '../protocol/ecdsa.ts';
+import { discoveryDocument } from '../protocol/identity/discovery.ts';
+import { formatVerifierKey } from '../protocol/log/note.ts';
+import { parseTilePath } from '../protocol/log/tile-path.ts';
+import { priceTableHash } from '../protocol/price-table.ts';
+import { prices } from '../protocol/prices.ts';
+import { routePolicy } from './authenticate.ts';
+import type { Call } from './call.ts';
+import { json } from './json-response.ts';
+import { problemResponse } from './problem.ts';
+
+const priceTable = priceTableHash(prices);
+/** When the price table was made: the OpenAI shape wants a creation time for each model. */
+const pricesSince = 1_767_225_600;
+
+export function models(call: Call): Response {
+  return json(call, {
+    object: 'list',
+    data: Object.entries(prices.models).map(([id, model]) => ({
+      id,
+      object: 'model',
+      created: pricesSince,
+      owned_by: 'qwen',
+      licence: model.licence,
+      context_tokens: model.contextTokens,
+      max_output_tokens: model.maxOutputTokens,
+      price: { asset: prices.asset, per_tokens: 1_000_000, tiers: model.tiers },
+    })),
+    price_table: priceTable,
+  });
+}
+
+export const priceList = (call: Call): Response => json(call, { hash: priceTable, table: prices });
+
+/** What a client needs to verify everything else; each key can be checked against the anchor contract. */
+export function deployment(call: Call): Response {
+  const { chains, log, publicOrigin } = call.config;
+  const publicKey = ed25519.getPublicKey(hexToBytes(keyOf(call.env, 'CHECKPOINT_KEY').slice(2)));
+  return json(call, {
+    publicOrigin,
+    priceTable,
+    chains: chains.map(({ chainId, vault, registries, asset }) => ({ chainId, vault, registries, asset })),
+    log: {
+      logId: log.logId,
+      origin: log.origin,
+      chainId: log.chainId,
+      anchor: log.anchor,
+      mergeDelay: log.mergeDelay,
+      checkpointKey: formatVerifierKey(log.origin, publicKey),
+      headKey: addressOfKey(keyOf(call.env, 'HEAD_KEY')),
+      receiptKey: addressOfKey(keyOf(call.env, 'RECEIPT_KEY')),
+    },
+  });
+}
+
+export function erc8128(call: Call): Response {
+  return json(
+    call,
+    discoveryDocument({
+      policy: routePolicy(call.config, 'spends'),
+      name: 'tallystick',
+      paymentChallenges: true,
+      routes: {
+        '/v1/account': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
+        '/v1/receipts': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
+        '/v1/receipts/*': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
+      },
+    }),
+    { 'cache-control': 'public, max-age=300' },
+  );
+}
+
+export async function checkpoint(call: Call): Promise<Response> {
+  const note = await logOf(call).checkpoint();
+  if (note === undefined) {
+    return problemResponse(
+      { status: 404, code: 'log_empty', detail: 'Nothing has been sealed yet: the log has no checkpoint.' },
+      call.id,
+      false,
+    );
+  }
+  return new Response(note, {
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+  });
+}
+
+/** C2SP tlog-tiles: a tile never changes once it can be fetched, so it is cached for ever. */
+export async function tile(call: Call, path: string): Promise<Response> {
+  const name = parseTilePath(path);
+  const bytes = name && (await logOf(call).tile(name));
+  if (!bytes) {
+    return problemResponse(
+      {
+        status: 404,
+        code: 'no_such_tile',
+        detail: 'No such tile: see C2SP tlog-tiles, and /log/checkpoint for the size.',
+      },
+      call.id,
+      false,
+    );
+  }
+  return new Response(bytes.slice().buffer, {
+    headers: {
+      'content-type': 'application/octet-stream',
+      'cache-control': 'public, max-age=31536000, immutable',
+    },
+  });
+}
+
+/** Up, and keeping its promises? `ok` is false when entries have waited for a seal, or seals for an anchor, too long. */
+export async function health(call: Call): Promise<Response> {
+  const { log } = call.config;
+  const status = await logOf(call).status();
+  const waitingMs = status.waitingSinceMs === undefined ? 0 : call.now() - status.waitingSinceMs;
+  const sealing = waitingMs <= 2 * log.sealEveryMs + 5_000;
+  return new Response(JSON.stringify({ ok: sealing, log: { ...status, waitingMs, sealing } }), {
+    status: sealing ? 200 : 503,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+  });
+}
+
+const logOf = (call: Call) => call.env.RECEIPT_LOG.getByName(call.config.log.logId);
