@@ -21,7 +21,7 @@ export type Blob = {
   readonly logId: Hex;
   /** Index in the log of `entries[0]`; the others follow without a gap. */
   readonly first: number;
-  /** 1 to 2^19 entries of 32 bytes. */
+  /** 1 to 2^18 entries of 32 bytes. */
   readonly entries: readonly Uint8Array[];
   /** The signed checkpoint of the tree that ends with the last of these entries. */
   readonly checkpoint: string;
@@ -51,9 +51,9 @@ export type BlobFault =
 
 /** Limits that keep a blob within what DA layers take (0G DA: 32,505,852 bytes) and a reader's memory bounded. */
 export const BLOB_LIMITS = {
-  entries: 2 ** 19,
+  entries: 2 ** 18,
   checkpointBytes: 2 ** 16,
-  claimsBytes: 2 ** 23,
+  claimsBytes: 20 * 2 ** 20,
   proofHashes: 53,
 } as const;
 
