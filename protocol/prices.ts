@@ -1,0 +1,192 @@
+import type { ModelPrice, PriceTable, PriceTier, Rates } from './price-table.ts';
+
+/**
+ * The prices. Changing anything here changes the table's hash, and so what every later receipt commits to: raise
+ * `version` with it. Models of Alibaba Cloud's list are written down in USD, as the list has them, and converted.
+ */
+
+/** 0G's own listing has qwen3.6-plus at 0.80 / 4.80 0G where Alibaba's has 0.50 / 3.00 USD: 0.625 USD to the 0G. */
+const usdPer0g = { numerator: 5n, denominator: 8n };
+
+/** A decimal number as base units (18 decimals). Throws on anything it would have to round. */
+function baseUnits(decimal: string): bigint {
+  const [whole = '', fraction = ''] = decimal.split('.');
+  if (!/^\d+$/.test(whole + fraction) || fraction.length > 18)
+    throw new RangeError(`not a price: ${decimal}`);
+  return BigInt(whole + fraction) * 10n ** BigInt(18 - fraction.length);
+}
+
+const from0g = (og: string): string => baseUnits(og).toString();
+
+function fromUsd(usd: string): string {
+  const scaled = baseUnits(usd) * usdPer0g.denominator;
+  if (scaled % usdPer0g.numerator !== 0n) throw new RangeError(`${usd} USD is no whole number of base units`);
+  return (scaled / usdPer0g.numerator).toString();
+}
+
+type ListedTier = Omit<Rates, 'thinkingOutput'> & { upTo: number; thinkingOutput?: string };
+
+/** A tier in USD per million tokens. Where the list has no thinking rate, thinking costs what output costs. */
+const usd = (listed: ListedTier): PriceTier => ({
+  upToInputTokens: listed.upTo,
+  input: fromUsd(listed.input),
+  cachedInput: fromUsd(listed.cachedInput),
+  cacheCreation: fromUsd(listed.cacheCreation),
+  output: fromUsd(listed.output),
+  thinkingOutput: fromUsd(listed.thinkingOutput ?? listed.output),
+});
+
+// The list's K is 1,024 (its "<= 252K" is qwen3-max's 258,048 tokens of input); its 1M is 1,000,000.
+const K = 1_024;
+const M = 1_000_000;
+
+const list = 'Alibaba Cloud Model Studio international list, USD, at 0.625 USD to the 0G';
+const typicalCache = 'cache hit 20% and creation 125% of input, the typical fractions';
+const listed = `${list}; ${typicalCache}`;
+
+const models: { readonly [id: string]: ModelPrice } = {
+  'qwen3.6-plus': {
+    basis: `${list}; cache read and creation as listed`,
+    licence: 'proprietary',
+    contextTokens: M,
+    maxOutputTokens: 65_536,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 8_192,
+    thinking: 'on',
+    outputLimitParameter: 'max_completion_tokens',
+    tiers: [
+      usd({ upTo: 256 * K, input: '0.50', cachedInput: '0.05', cacheCreation: '0.625', output: '3.00' }),
+      usd({ upTo: M, input: '2.00', cachedInput: '0.20', cacheCreation: '2.50', output: '6.00' }),
+    ],
+  },
+  'qwen3.6-flash': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: M,
+    maxOutputTokens: 65_536,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 8_192,
+    thinking: 'on',
+    outputLimitParameter: 'max_completion_tokens',
+    tiers: [
+      usd({ upTo: 256 * K, input: '0.25', cachedInput: '0.05', cacheCreation: '0.3125', output: '1.50' }),
+      usd({ upTo: M, input: '1.00', cachedInput: '0.20', cacheCreation: '1.25', output: '4.00' }),
+    ],
+  },
+  'qwen3.5-plus': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: M,
+    maxOutputTokens: 65_536,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 8_192,
+    thinking: 'on',
+    outputLimitParameter: 'max_completion_tokens',
+    tiers: [
+      usd({ upTo: 256 * K, input: '0.40', cachedInput: '0.08', cacheCreation: '0.50', output: '2.40' }),
+      usd({ upTo: M, input: '0.50', cachedInput: '0.10', cacheCreation: '0.625', output: '3.00' }),
+    ],
+  },
+  'qwen3-max': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: 256 * K,
+    maxOutputTokens: 65_536,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 8_192,
+    thinking: 'off',
+    outputLimitParameter: 'max_tokens',
+    tiers: [
+      usd({ upTo: 32 * K, input: '1.20', cachedInput: '0.24', cacheCreation: '1.50', output: '6.00' }),
+      usd({ upTo: 128 * K, input: '2.40', cachedInput: '0.48', cacheCreation: '3.00', output: '12.00' }),
+      usd({ upTo: 252 * K, input: '3.00', cachedInput: '0.60', cacheCreation: '3.75', output: '15.00' }),
+    ],
+  },
+  'qwen-plus': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: M,
+    maxOutputTokens: 32_768,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 8_192,
+    thinking: 'off',
+    outputLimitParameter: 'max_tokens',
+    tiers: [
+      usd({
+        upTo: 256 * K,
+        input: '0.40',
+        cachedInput: '0.08',
+        cacheCreation: '0.50',
+        output: '1.20',
+        thinkingOutput: '4.00',
+      }),
+      usd({
+        upTo: M,
+        input: '1.20',
+        cachedInput: '0.24',
+        cacheCreation: '1.50',
+        output: '3.60',
+        thinkingOutput: '12.00',
+      }),
+    ],
+  },
+  'qwen-flash': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: M,
+    maxOutputTokens: 32_768,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 8_192,
+    thinking: 'off',
+    outputLimitParameter: 'max_tokens',
+    tiers: [
+      usd({ upTo: 256 * K, input: '0.05', cachedInput: '0.01', cacheCreation: '0.0625', output: '0.40' }),
+      usd({ upTo: M, input: '0.25', cachedInput: '0.05', cacheCreation: '0.3125', output: '2.00' }),
+    ],
+  },
+  'qwen3-coder-plus': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: M,
+    maxOutputTokens: 65_536,
+    maxThinkingTokens: 0,
+    defaultOutputTokens: 8_192,
+    thinking: 'none',
+    outputLimitParameter: 'max_tokens',
+    tiers: [
+      usd({ upTo: 32 * K, input: '1.00', cachedInput: '0.20', cacheCreation: '1.25', output: '5.00' }),
+      usd({ upTo: 128 * K, input: '1.80', cachedInput: '0.36', cacheCreation: '2.25', output: '9.00' }),
+      usd({ upTo: 256 * K, input: '3.00', cachedInput: '0.60', cacheCreation: '3.75', output: '15.00' }),
+      usd({ upTo: M, input: '6.00', cachedInput: '1.20', cacheCreation: '7.50', output: '60.00' }),
+    ],
+  },
+  'qwen-2.5-7b-instruct': {
+    basis: "0G's testnet price, 0.05 / 0.10 0G; no context cache, so its tokens cost what input costs",
+    licence: 'Apache-2.0',
+    contextTokens: 32 * K,
+    maxOutputTokens: 8_192,
+    maxThinkingTokens: 0,
+    defaultOutputTokens: 2_048,
+    thinking: 'none',
+    outputLimitParameter: 'max_tokens',
+    tiers: [
+      {
+        upToInputTokens: 32 * K,
+        input: from0g('0.05'),
+        cachedInput: from0g('0.05'),
+        cacheCreation: from0g('0.05'),
+        output: from0g('0.10'),
+        thinkingOutput: from0g('0.10'),
+      },
+    ],
+  },
+};
+
+export const prices: PriceTable = {
+  version: 1,
+  asset: '0G',
+  basis:
+    'Base units (18 decimals) per million tokens. List-priced Qwen models are converted at 1 0G = 0.625 USD, the rate of ' +
+    "0G's own listing of qwen3.6-plus (0.80 / 4.80 0G against 0.50 / 3.00 USD).",
+  models,
+};
