@@ -6,11 +6,11 @@
 //
 // Unknown outcomes are resolved by reading the chain, never assumed. Every step can be run twice with the effect of once.
 import { DurableObject } from 'cloudflare:workers';
-import { encodeFunctionData, type Hex, keccak256, type PublicClient } from 'viem';
+import { type Address, encodeFunctionData, type Hex, keccak256, type PublicClient } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { agentVaultAbi } from '../../contracts-abi/generated/AgentVault.ts';
 import { parseAccountName } from '../../protocol/account-name.ts';
-import type { Claimable } from '../account/agent-account.ts';
+import { type ClaimRow, compactSignature } from '../../protocol/money/claim.ts';
 import { AlarmClock } from '../alarm-clock.ts';
 import { type ChainConfig, configOf, keyOf } from '../config.ts';
 import type { Env } from '../env.ts';
@@ -263,7 +263,7 @@ export class Chain extends DurableObject<Env> {
       this.ctx.storage.kv.delete('settlement');
       if (state?.state === 'refused') throw new Error(`settlement refused: ${state.error}`);
     }
-    const claims: Claimable[] = [];
+    const claims: { readonly registry: Address; readonly row: ClaimRow }[] = [];
     for (const due of dues) {
       const account = parseAccountName(due.account);
       const stub = this.env.AGENT_ACCOUNT.getByName(due.account);
@@ -277,9 +277,22 @@ export class Chain extends DurableObject<Env> {
       // Paid already, or of an epoch that is over, or not covered: asking again would not change it. The account's next
       // published receipt brings the sum up again.
       if (claim?.epoch !== epoch || payable <= claimed) this.#strikeOff(due);
-      else claims.push({ ...claim, cumulative: payable });
+      else {
+        const { agentId, voucherCumulative, registry } = claim;
+        const row = {
+          agentId,
+          epoch,
+          voucherCumulative,
+          cumulative: payable,
+          ...compactSignature(claim.signature),
+        };
+        claims.push({ registry, row });
+      }
     }
-    if (claims.length === 0) return;
+    const registry = claims[0]?.registry;
+    if (registry === undefined) return;
+    // A settlement is of one registry's agents; those of another take the next one.
+    const rows = claims.filter((claim) => claim.registry === registry).map((claim) => claim.row);
     const number = (this.ctx.storage.kv.get<number>('settlements') ?? 0) + 1;
     const settlement = `settle:${number}`;
     this.ctx.storage.transactionSync(() => {
@@ -289,7 +302,7 @@ export class Chain extends DurableObject<Env> {
         key: settlement,
         to: config.vault,
         value: 0n,
-        data: encodeFunctionData({ abi: agentVaultAbi, functionName: 'settle', args: [claims] }),
+        data: encodeFunctionData({ abi: agentVaultAbi, functionName: 'settle', args: [registry, rows] }),
       });
     });
   }

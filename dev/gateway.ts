@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { Log, LogLevel, Miniflare, type WorkerOptions } from 'miniflare';
+import { unstable_getMiniflareWorkerOptions } from 'wrangler';
+
+/** The repository's root. */
+const root = path.resolve(import.meta.dirname, '..');
+
+export type Gateway = {
+  readonly url: string;
+  readonly miniflare: Miniflare;
+  close(): Promise<void>;
+};
+
+/**
+ * Builds the Worker exactly as `wrangler deploy` would upload it.
+ * @returns the folder with the bundle, `index.js`
+ */
+export async function buildWorker(outDir: string): Promise<string> {
+  const wrangler = path.join(root, 'node_modules/wrangler/bin/wrangler.js');
+  try {
+    await promisify(execFile)(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', outDir], {
+      cwd: root,
+      env: { ...process.env, WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1' },
+    });
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    throw new Error(`wrangler could not build the Worker:\n${stdout}${stderr}`);
+  }
+  return outDir;
+}
+
+/**
+ * Runs a built Worker in workerd, on the wrangler.toml that deploys, with other variables and secrets. Durable Object
+ * state lives in `stateDir`.
+ */
+export async function startGateway(options: {
+  readonly bundleDir: string;
+  readonly stateDir: string;
+  readonly port?: number;
+  /** Variables and secrets, over those of wrangler.toml. */
+  readonly vars: Readonly<Record<string, string>>;
+}): Promise<Gateway> {
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
+  const { compatibilityDate, compatibilityFlags, bindings, durableObjects } = workerOptions;
+  mkdirSync(options.stateDir, { recursive: true });
+  const worker: WorkerOptions = {
+    name: 'tallystick',
+    modules: true,
+    modulesRoot: options.bundleDir,
+    scriptPath: path.join(options.bundleDir, 'index.js'),
+    modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
+    ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
+    ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
+    bindings: { ...(bindings as Record<string, string>), ...options.vars },
+    durableObjects: Object.fromEntries(
+      Object.entries(durableObjects ?? {}).map(([name, object]) => [
+        name,
+        { className: typeof object === 'string' ? object : object.className, useSQLite: true },
+      ]),
+    ),
+  };
+  const miniflare = new Miniflare({
+    host: '127.0.0.1',
+    port: options.port ?? 0,
+    cf: false,
+    log: new Log(LogLevel.WARN),
+    // workerd's own lines: only what the Worker says is for the operator.
+    handleRuntimeStdio: (stdout: Readable, stderr: Readable) => {
+      stdout.resume();
+      stderr.on('data', (chunk: Buffer) => {
+        if (process.env['DEBUG']) process.stderr.write(chunk);
+      });
+    },
+    durableObjectsPersist: options.stateDir,
+    workers: [worker],
+  });
+  const url = await miniflare.ready;
+  return {
+    url: url.origin,
+    miniflare,
+    close: () => miniflare.dispose(),
+  };
+}

@@ -1,0 +1,252 @@
+// The whole of tallystick on one machine: chain, contracts, storage node, Qwen stand-in, the Worker in workerd, and agents.
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { type Address, formatEther, type Hex, parseEther } from 'viem';
+import { mnemonicToAccount, privateKeyToAccount } from 'viem/accounts';
+import { addressOfKey } from '../protocol/ecdsa.ts';
+import { type Anvil, startAnvil } from './anvil.ts';
+import { type ChainClient, readerOf, type Wallet, walletOf } from './clients.ts';
+import { deployAnchor, deployRegistry, deployVault, fund, fundAgent } from './contracts.ts';
+import { buildWorker, type Gateway, startGateway } from './gateway.ts';
+import { leftoversIn } from './leftovers.ts';
+import { type QwenStandIn, startQwenStandIn } from './qwen-stand-in.ts';
+import { type StorageNode, startStorageNode } from './storage-node.ts';
+import { deployZeroG } from './zero-g-contracts.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
+
+/** The chain's own rich account: anvil's first, whose key everybody knows. It deploys, and pays for the agents' start. */
+const deployer = mnemonicToAccount('test test test test test test test test test test test junk');
+
+/** Secrets of a local stack: made from a word, so that a test can know them. Never used anywhere else. */
+const localKey = (word: string): Hex =>
+  `0x${createHash('sha256').update(`tallystick local ${word}`).digest('hex')}`;
+
+export type LocalAgent = {
+  readonly agentId: string;
+  readonly address: Address;
+  readonly privateKey: Hex;
+};
+
+/** What `.local/stack.json` says: how to reach everything from another terminal. */
+export type StackDescription = {
+  readonly gatewayUrl: string;
+  readonly rpcUrl: string;
+  readonly chainId: number;
+  readonly identityRegistry: Address;
+  readonly vault: Address;
+  readonly anchor: Address;
+  readonly logId: Hex;
+  readonly flow: Address;
+  readonly storageUrl: string;
+  readonly qwenUrl: string;
+  readonly operator: Address;
+  readonly payee: Address;
+  readonly agents: readonly LocalAgent[];
+};
+
+export type Stack = StackDescription & {
+  readonly reader: ChainClient;
+  readonly deployer: Wallet;
+  readonly anvil: Anvil;
+  readonly gateway: Gateway;
+  readonly storageNode: StorageNode;
+  /** `undefined` when the real Qwen answers. */
+  readonly qwen: QwenStandIn | undefined;
+  /** Starts another Worker over the same state, as a redeploy or a new machine would. */
+  restartGateway(vars?: Readonly<Record<string, string>>): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type StackOptions = {
+  /** Where processes are remembered and state is kept; throw-away. */
+  readonly localDir?: string;
+  readonly port?: number;
+  readonly agents?: number;
+  /** Each agent's deposit. */
+  readonly deposit?: bigint;
+  /** Variables over the stack's own. */
+  readonly vars?: Readonly<Record<string, string>>;
+  /** A Worker bundle built before; made when not given. */
+  readonly bundleDir?: string;
+  readonly withdrawalDelay?: bigint;
+  readonly qwenApiKey?: string | undefined;
+  readonly qwenBaseUrl?: string | undefined;
+  /** Told what is being done, for whoever is watching. */
+  readonly progress?: (line: string) => void;
+};
+
+const chainId = 31337;
+const logOrigin = 'tallystick.local/log';
+
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { progress = () => undefined, agents: agentCount = 3, deposit = parseEther('10') } = options;
+  const localDir = options.localDir ?? path.join(root, '.local');
+  mkdirSync(localDir, { recursive: true });
+  const leftovers = leftoversIn(path.join(localDir, 'processes.json'));
+  const reaped = leftovers.reap();
+  if (reaped > 0) progress(`ended ${reaped} processes an earlier stack left behind`);
+  const stateDir = mkdtempSync(path.join(localDir, 'state-'));
+
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of closers.splice(0).reverse()) await end().catch(() => undefined);
+    leftovers.clear();
+    rmSync(stateDir, { recursive: true, force: true });
+  };
+
+  try {
+    const anvil = await startAnvil({ chainId, hardfork: 'cancun' });
+    closers.push(() => anvil.close());
+    leftovers.remember();
+    const reader = readerOf(anvil.url, chainId);
+    const admin = walletOf(anvil.url, chainId, deployer);
+    progress(`chain ${chainId} at ${anvil.url}`);
+
+    const port = options.port ?? (await freePort());
+    const gatewayUrl = `http://127.0.0.1:${port}`;
+    const keys = {
+      OPERATOR_KEY: localKey('operator'),
+      RECEIPT_KEY: localKey('receipt key'),
+      HEAD_KEY: localKey('head key'),
+      CHECKPOINT_KEY: localKey('checkpoint key'),
+    };
+    const operator = addressOfKey(keys.OPERATOR_KEY);
+    const payee = addressOfKey(localKey('payee'));
+    await fund(reader, admin, operator);
+
+    const { flow } = await deployZeroG({ walletClient: admin, publicClient: reader });
+    const identityRegistry = await deployRegistry(reader, admin);
+    const vault = await deployVault(reader, admin, {
+      registries: [identityRegistry],
+      operator,
+      payee,
+      withdrawalDelay: options.withdrawalDelay ?? 3600n,
+      gatewayOrigin: gatewayUrl,
+    });
+    const { anchor, logId } = await deployAnchor(reader, admin, {
+      origin: logOrigin,
+      sender: operator,
+      headKey: addressOfKey(keys.HEAD_KEY),
+      receiptKey: addressOfKey(keys.RECEIPT_KEY),
+    });
+    progress(`contracts: vault ${vault}, anchor ${anchor}, registry ${identityRegistry}, 0G Flow ${flow}`);
+
+    const storageNode = await startStorageNode({
+      rpcUrl: anvil.url,
+      flowAddress: flow,
+      chainId,
+      pollMs: 200,
+    });
+    closers.push(() => storageNode.close());
+    progress(`0G storage node (stand-in) at ${storageNode.url}`);
+
+    const real = options.qwenApiKey !== undefined && options.qwenApiKey !== '';
+    const qwen = real ? undefined : await startQwenStandIn({ apiKey: 'local-qwen-key' });
+    if (qwen) closers.push(() => qwen.close());
+    const qwenUrl =
+      qwen?.url ?? options.qwenBaseUrl ?? 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1';
+    progress(real ? `Qwen at ${qwenUrl}` : `Qwen (stand-in) at ${qwenUrl}`);
+
+    const agents: LocalAgent[] = [];
+    for (let number = 0; number < agentCount; number += 1) {
+      const privateKey = localKey(`agent ${number}`);
+      const owner = walletOf(anvil.url, chainId, privateKeyToAccount(privateKey));
+      await fund(reader, admin, owner.account.address, deposit + parseEther('1'));
+      const uri = `data:application/json,${encodeURIComponent(JSON.stringify({ name: `agent ${number}` }))}`;
+      const agentId = await fundAgent(reader, owner, { registry: identityRegistry, vault }, uri, deposit);
+      agents.push({
+        agentId: `${agentId}`,
+        address: owner.account.address.toLowerCase() as Address,
+        privateKey,
+      });
+    }
+    progress(`${agentCount} agents registered, each with ${formatEther(deposit)} 0G deposited`);
+
+    const bundleDir = options.bundleDir ?? (await buildWorker(path.join(stateDir, 'bundle')));
+    const vars = {
+      ...keys,
+      PUBLIC_ORIGIN: gatewayUrl,
+      CHAINS: JSON.stringify([
+        {
+          chainId,
+          rpcUrls: [anvil.url],
+          vault,
+          registries: [identityRegistry],
+          depositDepth: 0,
+          asset: { symbol: '0G', decimals: 18 },
+        },
+      ]),
+      HOME_CHAIN_ID: `${chainId}`,
+      ANCHOR: anchor,
+      LOG_OWNER: deployer.address,
+      LOG_ORIGIN: logOrigin,
+      SEAL_EVERY_SECONDS: '2',
+      MERGE_DELAY_SECONDS: '120',
+      ZERO_G_STORAGE_URL: storageNode.url,
+      ZERO_G_FLOW: flow,
+      UPSTREAM_NAME: real ? 'dashscope' : 'qwen-stand-in',
+      UPSTREAM_BASE_URL: qwenUrl,
+      QWEN_API_KEY: options.qwenApiKey ?? 'local-qwen-key',
+      ...options.vars,
+    };
+    const start = (over: Readonly<Record<string, string>> = {}) =>
+      startGateway({ bundleDir, stateDir: path.join(stateDir, 'objects'), port, vars: { ...vars, ...over } });
+    let gateway = await start();
+    closers.push(() => gateway.close());
+    leftovers.remember();
+    progress(`gateway (workerd) at ${gatewayUrl}`);
+
+    const description: StackDescription = {
+      gatewayUrl,
+      rpcUrl: anvil.url,
+      chainId,
+      identityRegistry,
+      vault,
+      anchor,
+      logId,
+      flow,
+      storageUrl: storageNode.url,
+      qwenUrl,
+      operator,
+      payee,
+      agents,
+    };
+    const descriptionFile = path.join(localDir, 'stack.json');
+    writeFileSync(descriptionFile, `${JSON.stringify(description, null, 2)}\n`);
+    closers.push(async () => rmSync(descriptionFile, { force: true }));
+
+    return {
+      ...description,
+      reader,
+      deployer: admin,
+      anvil,
+      storageNode,
+      qwen,
+      get gateway() {
+        return gateway;
+      },
+      async restartGateway(over) {
+        await gateway.close();
+        gateway = await start(over);
+        leftovers.remember();
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A port nothing listens on now. The gateway's has to be known before it starts: it is part of what agents sign. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
