@@ -280,6 +280,20 @@ describe('edges', () => {
     expect(consistencyProof(none, 4, 3)).toEqual({ ok: false, error: { kind: 'out_of_range' } });
   });
 
+  it('takes no proof of a larger tree for a smaller one', () => {
+    const eight = CT_ENTRIES.map(leafHash);
+    const root = (from: number, to: number) => rootOf(eight.slice(from, to));
+    const [first, second] = [root(0, 1), root(1, 2)];
+    expect(verifyInclusion({ root: root(0, 2), size: 1, index: 0, leaf: second, proof: [first] })).toBe(
+      false,
+    );
+    // 3 to 4 leaves is the right half of 7 to 8: one hash more at the end, and only the sizes are wrong.
+    const proof = unwrap(consistencyProof(sourceOf(eight), 7, 8));
+    const claim = { oldRoot: root(0, 7), oldSize: 7, newRoot: root(0, 8), newSize: 8, proof };
+    expect(verifyConsistency(claim)).toBe(true);
+    expect(verifyConsistency({ ...claim, oldSize: 3, newSize: 4 })).toBe(false);
+  });
+
   it('names the node a source lacks', () => {
     expect(inclusionProof(none, 8, 5)).toEqual({
       ok: false,
