@@ -5,7 +5,7 @@ import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
 import type { Hex } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { append } from '../protocol/log/append.ts';
 import { BLOB_LIMITS, type Blob, decodeBlob, encodeBlob, verifyBlob } from '../protocol/log/blob.ts';
 import { headNoteKey, signCheckpoint } from '../protocol/log/checkpoint.ts';
@@ -17,6 +17,7 @@ import { type Receipt, receiptDigest, signReceipt } from '../protocol/receipt.ts
 import type { Result } from '../protocol/result.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
+vi.setConfig({ testTimeout: runs(15_000) });
 const unwrap = <T, E>(result: Result<T, E>): T => {
   if (!result.ok) throw new Error(JSON.stringify(result.error));
   return result.value;

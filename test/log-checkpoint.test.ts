@@ -6,7 +6,7 @@ import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
 import { type Hex, recoverAddress, serializeSignature } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   formatCheckpointText,
   headNoteKey,
@@ -22,6 +22,7 @@ import { formatTlogProof, parseTlogProof, verifyTlogProof } from '../protocol/lo
 import type { Result } from '../protocol/result.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
+vi.setConfig({ testTimeout: runs(15_000) });
 const hex = (bytes: Uint8Array): Hex => `0x${Buffer.from(bytes).toString('hex')}`;
 const bytes = (text: Hex): Uint8Array => hexToBytes(text.slice(2));
 const unwrap = <T, E>(result: Result<T, E>): T => {

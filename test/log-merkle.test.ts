@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   consistencyProof,
   emptyRoot,
@@ -17,6 +17,7 @@ import {
 import type { Result } from '../protocol/result.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
+vi.setConfig({ testTimeout: runs(15_000) });
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const unwrap = <T, E>(result: Result<T, E>): T => {
   if (!result.ok) throw new Error(JSON.stringify(result.error));

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { fromBase64, toBase64 } from '../protocol/log/base64.ts';
 import {
   ed25519NoteKey,
@@ -18,6 +18,7 @@ import {
 import type { Result } from '../protocol/result.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
+vi.setConfig({ testTimeout: runs(15_000) });
 const unwrap = <T, E>(result: Result<T, E>): T => {
   if (!result.ok) throw new Error(JSON.stringify(result.error));
   return result.value;
