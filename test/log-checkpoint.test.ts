@@ -220,6 +220,8 @@ describe('checkpoints (C2SP tlog-checkpoint)', () => {
   it.each([
     ['an extension line', `o\n1\n${root64}\nmore\n`],
     ['no root', 'o\n1\n'],
+    ['a space in the origin', `o p\n1\n${root64}\n`],
+    ['a control character in the origin', `o\u0007\n1\n${root64}\n`],
     ['an empty origin', `\n1\n${root64}\n`],
     ['a leading zero', `o\n01\n${root64}\n`],
     ['a sign', `o\n+1\n${root64}\n`],

@@ -44,14 +44,21 @@ export function formatCheckpointText({ origin, size, root }: Checkpoint): string
 }
 
 /**
- * Reads a checkpoint's text. Refuses extension lines, which C2SP allows and recommends against: the head signature does
- * not cover them. Refuses sizes above 2^53 - 1.
+ * Reads a checkpoint's text, exactly as {@link formatCheckpointText} writes it. C2SP allows more, which we refuse: extension
+ * lines, because the head signature does not cover them; origins that cannot be key names, because no key could bear
+ * theirs; and sizes above 2^53 - 1.
  */
 export function parseCheckpointText(text: string): Result<Checkpoint, 'not_a_checkpoint'> {
   const [origin = '', decimal, base64 = '', end, ...more] = text.split('\n');
   const size = parseUint(decimal, 53);
   const root = fromBase64(base64);
-  if (origin === '' || size === undefined || root?.length !== HASH_BYTES || end !== '' || more.length > 0) {
+  if (
+    !isKeyName(origin) ||
+    size === undefined ||
+    root?.length !== HASH_BYTES ||
+    end !== '' ||
+    more.length > 0
+  ) {
     return refuse('not_a_checkpoint');
   }
   return ok({ origin, size: Number(size), root });
