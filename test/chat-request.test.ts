@@ -323,6 +323,8 @@ describe('the input bound', () => {
     )
     .map((letters) => letters.join(''));
   const someText = fc.oneof(anyText, nasty);
+  // Long enough that the constants cannot make up for a byte missing per letter.
+  const longText = fc.tuple(someText, fc.constantFrom(1, 400)).map(([piece, times]) => piece.repeat(times));
 
   test('is at least the bytes of the rendered conversation, raw and normalised', () => {
     fc.assert(
@@ -330,7 +332,7 @@ describe('the input bound', () => {
         fc.array(
           fc.record({
             role: fc.constantFrom('system', 'user', 'assistant'),
-            parts: fc.array(someText, { minLength: 1, maxLength: 4 }),
+            parts: fc.array(longText, { minLength: 1, maxLength: 4 }),
           }),
           {
             minLength: 1,
@@ -354,6 +356,17 @@ describe('the input bound', () => {
       ),
       { numRuns: runs(400), seed: 4 },
     );
+  });
+
+  test('counts what only joined parts have, and what a line end between parts adds', () => {
+    // Normalised apart: 2 + 2 bytes. Joined, the dot below comes first and composes, and the dot above is left: 3 + 2.
+    const parts = Array.from({ length: 2_000 }, (_, index) => (index % 2 === 0 ? 'o\u0307' : '\u0323'));
+    const content = parts.map((part) => ({ type: 'text', text: part }));
+    const most = bound({ messages: [{ role: 'user', content }] });
+    expect(nfc(parts.join(''))).toBe(5_000);
+    expect(most).toBeGreaterThanOrEqual(5_000 + 2_000);
+    const empty = Array.from({ length: 5_000 }, () => ({ type: 'text', text: '' }));
+    expect(bound({ messages: [{ role: 'user', content: empty }] })).toBeGreaterThan(5_000);
   });
 
   test('one escape sequence a UTF-16 unit covers the normal form of every code point', () => {
@@ -442,6 +455,12 @@ describe('the input bound', () => {
       }),
       { numRuns: runs(300), seed: 5 },
     );
+  });
+
+  test('counts a name twice where a template writes it twice', () => {
+    const properties = { ['k'.repeat(10_000)]: { type: 'string' } };
+    const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object', properties } } };
+    expect(bound({ tools: [tool] })).toBeGreaterThan(20_000);
   });
 
   test('counts arguments that other parsers take and ours refuses', () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { prices } from '../protocol/prices.ts';
 import { ceilingCost, cost, type Usage } from '../protocol/pricing.ts';
 import { createMeter, readAnswer, type Seen } from '../worker/meter.ts';
-import { estimateUsage, readUsage } from '../worker/usage.ts';
+import { estimateUsage, nothingObserved, readUsage } from '../worker/usage.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -174,6 +174,11 @@ describe('the stream', () => {
   test('passes neighbouring events of one chunk as one piece', () => {
     const meter = createMeter({ includeUsage: false });
     expect(meter.push(utf8(stream(first, words, words)))).toHaveLength(1);
+  });
+
+  test('takes a byte order mark at the beginning only, as the format says', () => {
+    expect(whole(`\ufeff${stream(counted)}`).seen.usage).toMatchObject({ input: 22n });
+    expect(whole(stream(first, `\ufeff${counted}`)).seen.usage).toBe(undefined);
   });
 
   test('passes nothing after [DONE]', () => {
@@ -398,6 +403,11 @@ describe('an estimate', () => {
       ),
       { numRuns: runs(500), seed: 12 },
     );
+  });
+
+  test('is not free where nothing was written and nothing was asked', () => {
+    const basis = { inputBound: 640n, outputBound: 17n, promptBytes: 0n };
+    expect(estimateUsage(nothingObserved, basis)).toMatchObject({ input: 1n, output: 0n, estimated: true });
   });
 
   test('goes by the text, not by the bound', () => {

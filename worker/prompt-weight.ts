@@ -54,10 +54,10 @@ export const addMessage = (weight: PromptWeight): void => add(weight, perMessage
 
 /** The text parts of one content, in order. */
 export function addText(weight: PromptWeight, parts: readonly string[]): void {
-  const joined = parts.join('');
-  const raw = utf8Length(joined);
   const apart = parts.reduce((sum, part) => sum + normalisedLength(part), 0);
-  add(weight, Math.max(raw, normalisedLength(joined), apart) + perPart * parts.length, raw);
+  const joined = parts.length === 1 ? apart : normalisedLength(parts.join(''));
+  const bytes = parts.reduce((sum, part) => sum + utf8Length(part), 0);
+  add(weight, Math.max(joined, apart) + perPart * parts.length, bytes);
 }
 
 /** A name some templates write more than once (the tag, the list of tools, the call). */
