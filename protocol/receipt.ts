@@ -180,7 +180,11 @@ function fieldFromJson(type: string, json: unknown, path: string): Result<unknow
     case 'bool':
       return expected(typeof json === 'boolean' ? json : undefined, 'true or false');
     case 'string':
-      return expected(typeof json === 'string' ? json : undefined, 'a string');
+      // A lone surrogate has no UTF-8: it would hash like U+FFFD, and two receipts would share a digest.
+      return expected(
+        typeof json === 'string' && json.isWellFormed() ? json : undefined,
+        'a string of whole characters',
+      );
     default:
       throw new Error(`receipt field of unknown type ${type}`);
   }

@@ -63,6 +63,8 @@ export async function reserve(
           account.capture(holdId, {
             ...hashes,
             ...used,
+          // Upstream's own words: bounded, and with a UTF-8 of their own, or two receipts could share a digest.
+          upstreamId: used.upstreamId.slice(0, 200).toWellFormed(),
             requestId: call.id,
             cost: cost(priced.price, used.usage),
             authorizationKind: caller.authorizationKind,
