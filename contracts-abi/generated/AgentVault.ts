@@ -664,7 +664,7 @@ export const agentVaultAbi = [
     ],
     "outputs": [
       {
-        "name": "statuses",
+        "name": "",
         "type": "uint8[]",
         "internalType": "enum AgentVault.ClaimStatus[]"
       }

@@ -62,8 +62,9 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
     /// @param epoch the voucher's epoch
     /// @param voucherCumulative the voucher's cumulative
     /// @param cumulative what the operator asks to have been paid in total, at most voucherCumulative
-    /// @param r the signature's r; r and vs both zero: no signature, take what the spender authorised by {authorize}
-    /// @param vs the signature's s, with `v - 27` in the highest bit (EIP-2098)
+    /// @param r the signature's r
+    /// @param vs the signature's s, with `v - 27` in the highest bit (EIP-2098). Zero: there is no signature, take what the
+    /// spender authorised by {authorize}
     struct Claim {
         uint256 agentId;
         uint64 epoch;
@@ -138,6 +139,9 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
     /// @notice The longest withdrawal delay, seconds: a deposit can always be had back within it.
     uint64 public constant MAX_WITHDRAWAL_DELAY = 30 days;
 
+    /// @dev Claimed.selector, written out because assembly takes only numbers.
+    uint256 private constant CLAIMED_TOPIC = 0x9cdcf2f7714cca3508c7f0110b04a90a80a3a8dd0e35de99689db74d28c5383e;
+
     /// @dev Half of secp256k1's order: a signature with a larger s has a twin, and is refused.
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
 
@@ -199,9 +203,9 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
         address indexed registry, uint256 indexed agentId, address indexed spender, uint64 epoch, uint256 cumulative
     );
     /// @notice A claim paid `amount`; `cumulative` is all that was ever claimed of this account, this included.
-    event Claimed(
-        address registry, uint256 indexed agentId, uint256 amount, uint256 cumulative
-    );
+    /// @dev One per claim, so it says what a reader cannot know otherwise and no more: the epoch is the one that the last
+    /// {WithdrawalCompleted} or {SpenderChanged} of the account named.
+    event Claimed(address registry, uint256 indexed agentId, uint256 amount, uint256 cumulative);
     /// @notice Row `index` was paid (see its {Claimed}), but for `missing`, because the deposit ended first.
     event ClaimShort(uint256 indexed index, address registry, uint256 agentId, uint256 missing);
     /// @notice Row `index` of the settlement did nothing. `reason` is a {ClaimStatus}.
@@ -338,7 +342,7 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
         uint256 arrived = _take(amount);
         if (arrived == 0) revert ZeroAmount();
         Account storage a = _accounts[registry][agentId];
-        // No overflow: _take bounds all that the vault holds; but withdrawals are not subtracted here, so check.
+        // What the vault holds is bounded, but what ever came in is more than that.
         uint256 deposited = a.deposited + arrived;
         if (deposited > type(uint96).max) revert AmountTooLarge();
         a.deposited = uint96(deposited);
@@ -352,10 +356,7 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
     /// An agent without a spender gets it at once: no voucher of it is payable, so none can be cut short. In all other
     /// cases the change waits for {completeSpenderChange}, `withdrawalDelay` from now; asking again starts the wait again.
     /// @param spender the next spender; zero revokes the present one
-    function setSpender(address registry, uint256 agentId, address spender)
-        external
-        onlyAgentOwner(registry, agentId)
-    {
+    function setSpender(address registry, uint256 agentId, address spender) external onlyAgentOwner(registry, agentId) {
         Account storage a = _accounts[registry][agentId];
         if (a.spender == address(0)) {
             if (spender == address(0)) revert NoSpenderSet();
@@ -400,7 +401,6 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
         if (epoch != a.epoch) revert WrongEpoch(a.epoch);
         if (cumulative > type(uint96).max) revert AmountTooLarge();
         if (a.authorizedEpoch == epoch && cumulative < a.authorized) revert AuthorizationLowered(a.authorized);
-
         (a.authorized, a.authorizedEpoch) = (uint96(cumulative), epoch);
         emit Authorized(registry, agentId, msg.sender, epoch, cumulative);
     }
@@ -413,21 +413,18 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
     /// A row pays `min(cumulative, deposited - withdrawn) - claimed`.
     /// @dev Calls nothing but the ecrecover precompile: no ERC-1271, no registry, no asset. Rows are of one registry and of
     /// fixed size because calldata is a good part of what a claim costs.
-    /// @return statuses what became of each row
-    function settle(address registry, Claim[] calldata claims)
-        external
-        whenNotPaused
-        returns (ClaimStatus[] memory statuses)
-    {
+    /// @return what became of each row
+    function settle(address registry, Claim[] calldata claims) external whenNotPaused returns (ClaimStatus[] memory) {
         (address operator_, uint256 earned_) = (operator, _earned);
         if (msg.sender != operator_) revert NotOperator(msg.sender);
         // The answer as the ABI lays it out: an offset, the number of rows, a word for each. Encoding an array of enums costs
         // more than filling this in.
         uint256[] memory answer = new uint256[](claims.length + 1);
-        uint256 sum = _claimRows(_accounts[registry], registry, claims, answer);
+        bytes memory page = _page(registry);
+        (uint256 sum, bool troubled) = _claimRows(page, claims, answer);
         // No overflow: the sum of what accounts hold is bounded by what the vault holds, below 2^96.
         if (sum != 0) _earned = uint96(earned_ + sum);
-        if (answer[0] != 0) _reportRows(registry, claims, answer);
+        if (troubled) _reportRows(registry, claims, answer);
         assembly ("memory-safe") {
             mstore(answer, 0x20)
             mstore(add(answer, 0x20), claims.length)
@@ -624,41 +621,68 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
 
     // ----------------------------------------------------------------------------------------------------------- private
 
-    /// @dev The rows of a settlement. In assembly because this loop is what the vault costs to run: each slot is read once,
-    /// and what does not change from row to row is written to memory once.
+    /// @dev The memory that the rows of a settlement share, with all in it that does not change from row to row.
     ///
-    /// For each row: cheap refusals come first, money moves only after the signature or authorisation was checked, and
-    /// every refusal leaves by {_refuse}. The comparisons are of whole words, so that bits beyond a field's type make a
-    /// row wrong and not the batch.
-    /// @param answer after its length all zero. Its first element becomes 1 if a row was not simply paid, the others become
-    /// the rows' statuses
-    /// @return sum what was paid in all
-    function _claimRows(
-        mapping(uint256 agentId => Account) storage accounts,
-        address registry,
-        Claim[] calldata claims,
-        uint256[] memory answer
-    ) private returns (uint256 sum) {
+    ///     0x00  the voucher: typehash, registry, agentId, epoch, cumulative (0xa0). Once it is hashed, its end from the
+    ///           registry on is reused for the data of {Claimed}: registry, amount, cumulative
+    ///     0xa0  what is hashed again: 0x1901, domain separator, hash of the voucher (0x42)
+    ///     0x102 what ecrecover is asked: digest, v, r, s (0x80)
+    ///     0x182 where the registry's accounts are in storage
+    ///     0x1a2 whether a row was not simply paid
+    function _page(address registry) private view returns (bytes memory page) {
+        page = new bytes(0x1c2);
+        mapping(uint256 agentId => Account) storage accounts = _accounts[registry];
         bytes32 typehash = VOUCHER_TYPEHASH;
         bytes32 domain = _domainSeparatorV4();
-        bytes32 claimedTopic = Claimed.selector;
         assembly ("memory-safe") {
-            // 0x00  the voucher: typehash, registry, agentId, epoch, cumulative. Once it is hashed, its end is reused as
-            //       the data of Claimed
-            // 0xa0  what is hashed again: 0x1901, domain separator, hash of the voucher
-            // 0x102 what ecrecover is asked: digest, v, r, s
-            let voucher := mload(0x40)
-            mstore(voucher, typehash)
-            mstore(add(voucher, 0x20), registry)
-            mstore(add(voucher, 0xa0), shl(240, 0x1901))
-            mstore(add(voucher, 0xa2), domain)
-            // scratch: the mapping's key, and its slot for the keccak of both
-            mstore(0x20, accounts.slot)
+            let at := add(page, 0x20)
+            mstore(at, typehash)
+            mstore(add(at, 0x20), registry)
+            mstore(add(at, 0xa0), shl(240, 0x1901))
+            mstore(add(at, 0xa2), domain)
+            mstore(add(at, 0x182), accounts.slot)
+        }
+    }
 
-            // notes a row that was not simply paid; the second word says that there is one
-            function note(answer_, status_, why) {
+    /// @dev The rows of a settlement. In assembly because this loop is what the vault costs to run: each slot is read once,
+    /// and nothing is written to memory twice.
+    ///
+    /// For each row: cheap refusals come first, and money moves only after the signature or authorisation was checked. The
+    /// comparisons are of whole words, so that bits beyond a field's type make a row wrong and not the batch.
+    /// @param answer its elements from the second on become the rows' statuses; they are zero (Paid) now
+    /// @return sum what was paid in all
+    /// @return troubled whether a row was not simply paid
+    function _claimRows(bytes memory page, Claim[] calldata claims, uint256[] memory answer)
+        private
+        returns (uint256 sum, bool troubled)
+    {
+        uint256 row;
+        uint256 end;
+        uint256 status;
+        uint256 voucher;
+        assembly ("memory-safe") {
+            row := claims.offset
+            end := add(row, mul(claims.length, 0xc0))
+            status := add(answer, 0x40)
+            voucher := add(page, 0x20)
+        }
+        sum = _claimRowsAt(voucher, status, row, end);
+        assembly ("memory-safe") {
+            troubled := mload(add(voucher, 0x1a2))
+        }
+    }
+
+    /// @dev The loop of {_claimRows}, apart from it so that the stack has room.
+    /// @param voucher the page's first word
+    /// @param status where the first row's status goes
+    /// @param row where the first row is, in calldata
+    /// @param end where the rows end
+    function _claimRowsAt(uint256 voucher, uint256 status, uint256 row, uint256 end) private returns (uint256 sum) {
+        assembly ("memory-safe") {
+            // notes a row that was not simply paid, and that there is one
+            function note(voucher_, status_, why) {
                 mstore(status_, why)
-                mstore(add(answer_, 0x20), 1)
+                mstore(add(voucher_, 0x1a2), 1)
             }
             // why a row that failed one of the first comparisons did so, in order of precedence
             function reason(row_, head_, tail_) -> status_ {
@@ -669,9 +693,9 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
                 if iszero(shl(96, head_)) { status_ := 8 } // NoSpender
             }
 
-            let status := add(answer, 0x40)
-            let end := add(status, shl(5, claims.length))
-            for { let row := claims.offset } lt(status, end) {
+            // scratch: the key of a mapping, and its slot for the hash of both
+            mstore(0x20, mload(add(voucher, 0x182)))
+            for {} lt(row, end) {
                 row := add(row, 0xc0)
                 status := add(status, 0x20)
             } {
@@ -686,7 +710,7 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
                     or(iszero(shl(96, head)), xor(shr(192, tail), calldataload(add(row, 0x20)))),
                     or(gt(cumulative, calldataload(add(row, 0x40))), iszero(gt(cumulative, shr(160, head))))
                 ) {
-                    note(answer, status, reason(row, head, tail))
+                    note(voucher, status, reason(row, head, tail))
                     continue
                 }
 
@@ -698,7 +722,7 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
                         xor(shr(192, tail), and(shr(96, authorized), 0xffffffffffffffff)),
                         gt(calldataload(add(row, 0x40)), and(authorized, 0xffffffffffffffffffffffff))
                     ) {
-                        note(answer, status, 7) // NotAuthorized
+                        note(voucher, status, 7) // NotAuthorized
                         continue
                     }
                 }
@@ -716,7 +740,7 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
                     mstore(0x00, 0)
                     pop(staticcall(gas(), 0x01, add(voucher, 0x102), 0x80, 0x00, 0x20))
                     if or(shl(96, xor(mload(0x00), head)), gt(s, HALF_ORDER)) {
-                        note(answer, status, 5) // BadSignature
+                        note(voucher, status, 5) // BadSignature
                         continue
                     }
                 }
@@ -726,10 +750,10 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
                 if gt(cumulative, tail) {
                     cumulative := tail
                     if eq(tail, shr(160, head)) {
-                        note(answer, status, 3) // NoFunds
+                        note(voucher, status, 3) // NoFunds
                         continue
                     }
-                    note(answer, status, 1) // PaidInPart
+                    note(voucher, status, 1) // PaidInPart
                 }
                 let amount := sub(cumulative, shr(160, head))
                 sum := add(sum, amount)
@@ -737,7 +761,7 @@ contract AgentVault is EIP712, ReentrancyGuardTransient {
                 // its data: the registry, as it stands in the voucher, and over the next two words:
                 mstore(add(voucher, 0x40), amount)
                 mstore(add(voucher, 0x60), cumulative)
-                log2(add(voucher, 0x20), 0x60, claimedTopic, calldataload(row))
+                log2(add(voucher, 0x20), 0x60, CLAIMED_TOPIC, calldataload(row))
             }
         }
     }

@@ -58,12 +58,7 @@ contract ReceiptAnchor is EIP712 {
     event LogOpened(bytes32 indexed logId, address indexed owner, string origin, address sender, address headKey);
     /// @notice A new head is held. `daReference` is laid out by section 7 of the protocol and is not judged here.
     event Anchored(
-        bytes32 indexed logId,
-        uint64 size,
-        bytes32 root,
-        uint64 previousSize,
-        bytes32 previousRoot,
-        bytes daReference
+        bytes32 indexed logId, uint64 size, bytes32 root, uint64 previousSize, bytes32 previousRoot, bytes daReference
     );
     /// @notice Another address may anchor, for heads larger than `fromSize`.
     event SenderChanged(bytes32 indexed logId, address indexed sender, uint64 fromSize);
@@ -153,21 +148,13 @@ contract ReceiptAnchor is EIP712 {
         bytes calldata daReference
     ) external {
         Log storage log = _logs[logId];
-        (address sender, uint64 heldSize, bool closed) = (log.sender, log.size, log.closed);
-        if (msg.sender != sender) revert NotSender(logId, msg.sender);
-        if (closed) revert LogIsClosed(logId);
-        bytes32 heldRoot = log.root;
-        if (size == heldSize && root == heldRoot) return;
-        if (size < heldSize) revert HeadWouldShrink(heldSize, size);
-        if (!MerkleTree.extends(heldSize, heldRoot, size, root, consistencyProof)) {
-            revert NotConsistent(heldSize, heldRoot, size, root);
-        }
+        if (msg.sender != log.sender) revert NotSender(logId, msg.sender);
+        if (log.closed) revert LogIsClosed(logId);
+        if (size == log.size && root == log.root) return;
         // An error leaves the zero address, which is never a head key.
         (address signer,,) = ECDSA.tryRecoverCalldata(headDigest(logId, size, root), headSignature);
         if (signer != log.headKey) revert BadHeadSignature();
-
-        log.size = size;
-        log.root = root;
+        (uint64 heldSize, bytes32 heldRoot) = _advance(log, size, root, consistencyProof);
         emit Anchored(logId, size, root, heldSize, heldRoot, daReference);
     }
 
@@ -256,11 +243,7 @@ contract ReceiptAnchor is EIP712 {
     /// @return fromSize the first entry
     /// @return toSize the entry after the last, or 2^64 - 1 while the key is in use
     /// @return known false for a key that was never added (and then the other two are zero)
-    function receiptKey(bytes32 logId, address key)
-        external
-        view
-        returns (uint64 fromSize, uint64 toSize, bool known)
-    {
+    function receiptKey(bytes32 logId, address key) external view returns (uint64 fromSize, uint64 toSize, bool known) {
         KeySpan storage span = _receiptKeys[logId][key];
         return (span.fromSize, span.toSize, span.known);
     }
@@ -312,6 +295,21 @@ contract ReceiptAnchor is EIP712 {
     }
 
     // ----------------------------------------------------------------------------------------------------------- private
+
+    /// @dev Moves a log's head on, if the new tree begins with the held one.
+    /// @return heldSize the size until now
+    /// @return heldRoot the root until now
+    function _advance(Log storage log, uint64 size, bytes32 root, bytes32[] calldata consistencyProof)
+        private
+        returns (uint64 heldSize, bytes32 heldRoot)
+    {
+        (heldSize, heldRoot) = (log.size, log.root);
+        if (size < heldSize) revert HeadWouldShrink(heldSize, size);
+        if (!MerkleTree.extends(heldSize, heldRoot, size, root, consistencyProof)) {
+            revert NotConsistent(heldSize, heldRoot, size, root);
+        }
+        (log.size, log.root) = (size, root);
+    }
 
     function _checkLogOwner(bytes32 logId) private view {
         address owner = _logs[logId].owner;
