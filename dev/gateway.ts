@@ -16,13 +16,17 @@ export type Gateway = {
 };
 
 /**
- * Builds the Worker exactly as `wrangler deploy` would upload it.
+ * Builds the Worker exactly as `wrangler deploy` would upload it, or the script of another configuration.
  * @returns the folder with the bundle, `index.js`
  */
-export async function buildWorker(outDir: string): Promise<string> {
+export async function buildWorker(
+  outDir: string,
+  configFile = path.join(root, 'wrangler.toml'),
+): Promise<string> {
   const wrangler = path.join(root, 'node_modules/wrangler/bin/wrangler.js');
+  const deploy = ['deploy', '--config', configFile, '--dry-run', '--outdir', outDir];
   try {
-    await promisify(execFile)(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', outDir], {
+    await promisify(execFile)(process.execPath, [wrangler, ...deploy], {
       cwd: root,
       env: { ...process.env, WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1' },
     });

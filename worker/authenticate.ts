@@ -6,12 +6,12 @@ import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { targetOf } from '../protocol/identity/received-request.ts';
-import { recoverWithNoble } from '../protocol/identity/recover.ts';
 import { refusalHeaders } from '../protocol/identity/refusal.ts';
 import { authorizationKinds } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Call } from './call.ts';
 import type { Problem } from './problem.ts';
+import { recoverWithWasm } from './recover/recover-with-wasm.ts';
 
 /** A call whose signature is good. Whether its signer may speak for the agent is decided in the agent's account. */
 export type Authenticated = {
@@ -58,7 +58,7 @@ export async function authenticate(
     routePolicy(call.config, route),
     {
       now: Math.floor(call.now() / 1000),
-      recover: recoverWithNoble,
+      recover: recoverWithWasm,
       // A replayable read stands as long as its signer speaks for the agent, which the account checks on every call.
       invalidated: async () => false,
     },
