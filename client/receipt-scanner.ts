@@ -1,0 +1,115 @@
+// Finds the receipt in an event stream and hashes everything else, however the bytes are cut. Pure.
+import { sha256 } from '@noble/hashes/sha2.js';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import type { Hex } from 'viem';
+import { toHex } from '../protocol/hex.ts';
+
+export type ReceiptScanner = {
+  push(chunk: Uint8Array): void;
+  /** The base64 of the last receipt comment; undefined until one is complete. */
+  readonly receipt: string | undefined;
+  /** Nothing but a complete `data: [DONE]` event has come after the receipt. */
+  readonly done: boolean;
+  /** SHA-256 of all bytes so far but the last receipt comment: the receipt's `responseHash` (protocol, section 4). */
+  responseHash(): Hex;
+};
+
+const prefix = utf8ToBytes(': tallystick-receipt ');
+/** A comment longer than this is no receipt of ours (they have some 3,000 bytes). */
+const commentBytesMax = 65_536;
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+const doneEvents = /^data: ?\[DONE\](\n\n|\r\n\r\n|\r\r)$/;
+const doneBytesMax = 20;
+
+/**
+ * A machine without I/O. Only the last comment counts as the receipt: an upstream may have sent one of its own earlier,
+ * which is then content like everything else and part of the hash.
+ */
+export function createReceiptScanner(): ReceiptScanner {
+  /** Over all content, earlier comments included. */
+  const whole = sha256.create();
+  /** The same without the last comment; undefined until there is one. */
+  let withoutLast: typeof whole | undefined;
+  let receipt: string | undefined;
+  let atLineStart = true;
+  /** What may become the comment: not hashed yet. */
+  let candidate: number[] | undefined;
+  let lineEnded = false;
+  let tail: number[] = [];
+
+  function content(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    whole.update(bytes);
+    withoutLast?.update(bytes);
+    if (receipt !== undefined && tail.length <= doneBytesMax) {
+      tail.push(...bytes.subarray(0, doneBytesMax + 1));
+    }
+  }
+
+  function giveBack(): void {
+    if (candidate) content(Uint8Array.from(candidate));
+    candidate = undefined;
+    lineEnded = false;
+  }
+
+  function complete(bytes: readonly number[]): void {
+    withoutLast = whole.clone();
+    whole.update(Uint8Array.from(bytes));
+    receipt = String.fromCharCode(...bytes.slice(prefix.length, -2));
+    tail = [];
+    candidate = undefined;
+    lineEnded = false;
+    atLineStart = true;
+  }
+
+  function push(chunk: Uint8Array): void {
+    let start = 0; // of content in this chunk that is not hashed yet
+    for (let index = 0; index < chunk.length; index += 1) {
+      const byte = chunk[index] ?? 0;
+      if (candidate && lineEnded && byte !== lineFeed) {
+        // A comment, but not followed by an empty line: content. This byte starts a line of its own.
+        giveBack();
+        start = index;
+        atLineStart = true;
+      }
+      if (candidate) {
+        candidate.push(byte);
+        start = index + 1;
+        if (lineEnded) complete(candidate);
+        else if (candidate.length <= prefix.length && byte !== prefix[candidate.length - 1]) {
+          giveBack();
+          atLineStart = byte === lineFeed || byte === carriageReturn;
+        } else if (byte === lineFeed) lineEnded = true;
+        else if (candidate.length > commentBytesMax) {
+          giveBack();
+          atLineStart = false;
+        }
+      } else if (atLineStart && byte === prefix[0]) {
+        content(chunk.subarray(start, index));
+        start = index + 1;
+        candidate = [byte];
+      } else {
+        atLineStart = byte === lineFeed || byte === carriageReturn;
+      }
+    }
+    content(chunk.subarray(start));
+  }
+
+  return {
+    push,
+    get receipt() {
+      return receipt;
+    },
+    get done() {
+      return (
+        receipt !== undefined && candidate === undefined && doneEvents.test(String.fromCharCode(...tail))
+      );
+    },
+    responseHash() {
+      const hash = (withoutLast ?? whole).clone();
+      if (candidate) hash.update(Uint8Array.from(candidate));
+      return toHex(hash.digest());
+    },
+  };
+}
