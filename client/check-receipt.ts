@@ -2,8 +2,8 @@
 import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { Address, Hex } from 'viem';
 import type { Account } from '../protocol/account-name.ts';
+import { fromBase64 } from '../protocol/base64.ts';
 import { zeroHash } from '../protocol/hex.ts';
-import { fromBase64 } from '../protocol/log/base64.ts';
 import { priceOf } from '../protocol/price-table.ts';
 import { cost } from '../protocol/pricing.ts';
 import {

@@ -2,11 +2,11 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Address, Hex } from 'viem';
+import { toBase64 } from '../protocol/base64.ts';
 import { toHex } from '../protocol/hex.ts';
 import { type AgentId, formatAgentId } from '../protocol/identity/agent-id.ts';
 import { authorizationHash } from '../protocol/identity/personal-message.ts';
 import { signRequest } from '../protocol/identity/sign-request.ts';
-import { toBase64 } from '../protocol/log/base64.ts';
 
 /** Whatever can sign messages: viem's local accounts fit, and so do most wallets' adapters. */
 export type MessageSigner = {

@@ -1,8 +1,8 @@
 // Reading a 402: is it about us, and can a voucher cure it? Pure.
 import type { Account } from '../protocol/account-name.ts';
+import { fromBase64 } from '../protocol/base64.ts';
 import { parseUint } from '../protocol/decimal.ts';
 import { parseAddress } from '../protocol/hex.ts';
-import { fromBase64 } from '../protocol/log/base64.ts';
 import { parsePaymentRequired } from '../protocol/money/x402.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 

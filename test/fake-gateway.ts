@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Address, Hex } from 'viem';
+import { toBase64 } from '../protocol/base64.ts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { toHex, zeroHash } from '../protocol/hex.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
@@ -10,7 +11,6 @@ import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { targetOf } from '../protocol/identity/received-request.ts';
 import { recoverWithNoble } from '../protocol/identity/recover.ts';
-import { toBase64 } from '../protocol/log/base64.ts';
 import { voucherSigner } from '../protocol/money/voucher.ts';
 import {
   formatPaymentRequired,

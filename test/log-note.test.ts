@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { fromBase64, toBase64 } from '../protocol/log/base64.ts';
+import { fromBase64, toBase64 } from '../protocol/base64.ts';
 import {
   ed25519NoteKey,
   formatNote,

@@ -1,4 +1,4 @@
-import { toBase64 } from '../protocol/log/base64.ts';
+import { toBase64 } from '../protocol/base64.ts';
 import { receiptToJson, type SignedReceipt } from '../protocol/receipt.ts';
 
 /** The response header a receipt comes in, where it is not in the stream. */

@@ -1,3 +1,4 @@
+import { toBase64 } from '../../protocol/base64.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { fileTree } from '../../protocol/zero-g/file-tree.ts';
 import { judgeUploadError, type SegmentTaken, uploadMissing } from './missing-segments.ts';
@@ -12,7 +13,6 @@ import {
   SMALL_ANSWER_BYTES,
   type StorageRefusal,
   type StorageResult,
-  toBase64,
   txSeqNumber,
   type ZeroGStorage,
 } from './zero-g-wire.ts';

@@ -1,4 +1,5 @@
 import type { Address, Hex } from 'viem';
+import { fromBase64, toBase64 } from '../../protocol/base64.ts';
 import { parseAddress } from '../../protocol/hex.ts';
 import { ok, refuse } from '../../protocol/result.ts';
 import { CHUNK_BYTES, fileShape, SEGMENT_BYTES } from '../../protocol/zero-g/file-tree.ts';
@@ -8,7 +9,6 @@ import {
   exchangeJson,
   type Fetch,
   type FileRef,
-  fromBase64,
   isRecord,
   parseCount,
   parseProof,
@@ -16,7 +16,6 @@ import {
   SEGMENT_ANSWER_BYTES,
   SMALL_ANSWER_BYTES,
   type StorageResult,
-  toBase64,
   txSeqNumber,
   type ZeroGStorage,
 } from './zero-g-wire.ts';
@@ -169,7 +168,7 @@ export function zeroGStorageNode(options: ZeroGStorageNodeOptions): ZeroGStorage
         if (!answer.ok) return answer;
         if (answer.value === null) return refuse({ reason: 'not_finalized' });
         const segment = isRecord(answer.value) ? answer.value : {};
-        const data = fromBase64(segment['data']);
+        const data = typeof segment['data'] === 'string' ? fromBase64(segment['data']) : undefined;
         const proof = parseProof(segment['proof']);
         if (data === undefined || proof === undefined) return refuse({ reason: 'malformed', detail: method });
         const checked = checkSegment(file, { index, bytes: data, proof });

@@ -197,25 +197,6 @@ export function parseProof(value: unknown): SegmentProof | undefined {
     : undefined;
 }
 
-/** `btoa` takes its bytes as a string; a long one is built in pieces to stay within argument limits. */
-export function toBase64(bytes: Uint8Array): string {
-  let binary = '';
-  for (let at = 0; at < bytes.length; at += 0x2000) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + 0x2000));
-  }
-  return btoa(binary);
-}
-
-/** `undefined` where `text` is not base64. */
-export function fromBase64(text: unknown): Uint8Array | undefined {
-  if (typeof text !== 'string') return undefined;
-  try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    return undefined;
-  }
-}
-
 /** A submission number for JSON. Beyond 2^53 a JSON number would name another submission, so that is a caller's bug. */
 export function txSeqNumber(txSeq: bigint): number {
   if (txSeq < 0n || txSeq > BigInt(Number.MAX_SAFE_INTEGER)) throw new RangeError(`txSeq ${txSeq}`);

@@ -1,11 +1,11 @@
 /** C2SP tlog-checkpoint, with the two signatures our logs put under it (docs/protocol.md, section 5). */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Address, Hex } from 'viem';
+import { fromBase64, toBase64 } from '../base64.ts';
 import { parseUint } from '../decimal.ts';
 import { addressOfKey } from '../ecdsa.ts';
 import { toHex } from '../hex.ts';
 import { ok, type Result, refuse } from '../result.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import { headDigest, headKeyId, type LogDomain, recoverHead, signHead } from './head.ts';
 import { HASH_BYTES, isTreeSize } from './merkle.ts';
 import {

@@ -2,8 +2,8 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { fromBase64, toBase64 } from '../base64.ts';
 import { ok, type Result, refuse } from '../result.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 
 /** One signature line. `keyId` is the uint32 that with the name identifies key and algorithm. */
 export type NoteSignature = {

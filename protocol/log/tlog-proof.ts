@@ -1,7 +1,8 @@
 /** C2SP tlog-proof@v1: one entry's place in the log as a text that verifies offline. */
+
+import { fromBase64, toBase64 } from '../base64.ts';
 import { parseUint } from '../decimal.ts';
 import { ok, type Result, refuse } from '../result.ts';
-import { fromBase64, toBase64 } from './base64.ts';
 import { type Checkpoint, type CheckpointRefusal, openCheckpoint, parseCheckpoint } from './checkpoint.ts';
 import { HASH_BYTES, isTreeSize, leafHash, verifyInclusion } from './merkle.ts';
 import type { NoteKey, NoteSignature } from './note.ts';

@@ -1,6 +1,6 @@
 // x402 v2 headers (coinbase/x402, specs/transports-v2/http.md) with our scheme, `agent-vault`: docs/protocol.md, section 3.
 import type { Address, Hex } from 'viem';
-import { fromBase64, toBase64 } from '../log/base64.ts';
+import { fromBase64, toBase64 } from '../base64.ts';
 import { type SignedVoucher, voucherFromJson, voucherToJson } from './voucher.ts';
 
 export const paymentRequiredHeader = 'PAYMENT-REQUIRED';

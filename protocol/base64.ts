@@ -1,7 +1,12 @@
-/** Base 64 with padding (RFC 4648, section 4), the one encoding C2SP's text formats use. */
+/** Bytes to a string of one character each, a piece at a time: a call takes only so many arguments. */
+const PIECE = 0x2000;
+
+/** Base 64 with padding (RFC 4648, section 4): the one encoding of C2SP's texts, of x402's headers and of 0G's segments. */
 export function toBase64(bytes: Uint8Array): string {
   let binary = '';
-  for (const byte of bytes) binary += String.fromCharCode(byte);
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + PIECE));
+  }
   return btoa(binary);
 }
 
