@@ -42,6 +42,10 @@ export type ModelPrice = {
    * bounds the answer only, so that `thinking_budget` has to go with it.
    */
   readonly outputLimitParameter: 'max_completion_tokens' | 'max_tokens';
+  /** What it answers: chat and responses where absent. */
+  readonly serves?: 'embeddings';
+  /** The most input tokens one image can be. A model without it takes no images. */
+  readonly maxImageTokens?: number;
   /** In rising order of `upToInputTokens`. The last one also prices whatever is longer. */
   readonly tiers: readonly PriceTier[];
 };
@@ -111,6 +115,8 @@ const modelMembers = [
   'defaultOutputTokens',
   'thinking',
   'outputLimitParameter',
+  'serves',
+  'maxImageTokens',
   'tiers',
 ];
 
@@ -121,10 +127,17 @@ function modelFault(model: unknown): string | undefined {
   if (!isText(model['basis'])) return 'basis: a sentence';
   if (!isText(model['licence'])) return 'licence: an SPDX identifier or "proprietary"';
   if (!isCount(model['contextTokens'], 1)) return 'contextTokens: a whole number from 1';
+  const serves = model['serves'];
+  if (serves !== undefined && serves !== 'embeddings') return 'serves: "embeddings", or absent';
+  // An embedding writes nothing; everything else writes at least one token.
+  const least = serves === 'embeddings' ? 0 : 1;
   const longest = model['maxOutputTokens'];
-  if (!isCount(longest, 1)) return 'maxOutputTokens: a whole number from 1';
+  if (!isCount(longest, least)) return `maxOutputTokens: a whole number from ${least}`;
   const usual = model['defaultOutputTokens'];
-  if (!isCount(usual, 1) || usual > longest) return 'defaultOutputTokens: from 1 to maxOutputTokens';
+  if (!isCount(usual, least) || usual > longest)
+    return `defaultOutputTokens: from ${least} to maxOutputTokens`;
+  const image = model['maxImageTokens'];
+  if (image !== undefined && !isCount(image, 1)) return 'maxImageTokens: a whole number from 1, or absent';
   const thinking = model['thinking'];
   if (thinking !== 'none' && thinking !== 'off' && thinking !== 'on') return 'thinking: none, off or on';
   const thought = model['maxThinkingTokens'];

@@ -160,6 +160,38 @@ const models: { readonly [id: string]: ModelPrice } = {
       usd({ upTo: M, input: '6.00', cachedInput: '1.20', cacheCreation: '7.50', output: '60.00' }),
     ],
   },
+  'qwen3-vl-plus': {
+    basis: listed,
+    licence: 'proprietary',
+    contextTokens: 256 * K,
+    maxOutputTokens: 32_768,
+    maxThinkingTokens: 81_920,
+    defaultOutputTokens: 4_096,
+    thinking: 'off',
+    outputLimitParameter: 'max_tokens',
+    // Model Studio, "Visual understanding": one token per 32 x 32 pixels, at most 16,384 of them whatever the picture, and two
+    // tokens around them.
+    maxImageTokens: 16_386,
+    tiers: [
+      usd({ upTo: 32 * K, input: '0.20', cachedInput: '0.04', cacheCreation: '0.25', output: '1.60' }),
+      usd({ upTo: 128 * K, input: '0.30', cachedInput: '0.06', cacheCreation: '0.375', output: '2.40' }),
+      usd({ upTo: 256 * K, input: '0.60', cachedInput: '0.12', cacheCreation: '0.75', output: '4.80' }),
+    ],
+  },
+  'text-embedding-v4': {
+    basis: `${list}; no context cache, so its tokens cost what input costs`,
+    licence: 'unverified',
+    contextTokens: 8_192,
+    maxOutputTokens: 0,
+    maxThinkingTokens: 0,
+    defaultOutputTokens: 0,
+    thinking: 'none',
+    outputLimitParameter: 'max_tokens',
+    serves: 'embeddings',
+    tiers: [
+      usd({ upTo: 10 * 8_192, input: '0.07', cachedInput: '0.07', cacheCreation: '0.07', output: '0' }),
+    ],
+  },
   'qwen-2.5-7b-instruct': {
     basis: "0G's testnet price, 0.05 / 0.10 0G; no context cache, so its tokens cost what input costs",
     licence: 'Apache-2.0',
@@ -183,7 +215,7 @@ const models: { readonly [id: string]: ModelPrice } = {
 };
 
 export const prices: PriceTable = {
-  version: 1,
+  version: 2,
   asset: '0G',
   basis:
     'Base units (18 decimals) per million tokens. List-priced Qwen models are converted at 1 0G = 0.625 USD, the rate of ' +

@@ -161,7 +161,7 @@ describe('the table', () => {
   test('has one hash, however its members are ordered', () => {
     const turned = Object.fromEntries(Object.entries(prices).toReversed()) as unknown as PriceTable;
     expect(priceTableHash(turned)).toBe(priceTableHash(prices));
-    expect(priceTableHash({ ...prices, version: 2 })).not.toBe(priceTableHash(prices));
+    expect(priceTableHash({ ...prices, version: 99 })).not.toBe(priceTableHash(prices));
   });
 
   test('does not price what it does not list', () => {
