@@ -92,26 +92,45 @@ export async function fundAgent(
   deposit: bigint,
 ): Promise<bigint> {
   const agentId = await registerAgent(reader, owner, where.registry, uri);
-  await mined(
-    reader,
-    await owner.writeContract({
-      address: where.vault,
-      abi: agentVaultAbi,
-      functionName: 'setSpender',
-      args: [where.registry, agentId, owner.account.address],
-    }),
-  );
-  await mined(
-    reader,
-    await owner.writeContract({
-      address: where.vault,
-      abi: agentVaultAbi,
-      functionName: 'deposit',
-      args: [where.registry, agentId, deposit],
-      value: deposit,
-    }),
-  );
+  await setSpender(reader, owner, where, agentId, owner.account.address);
+  await depositFor(reader, owner, where, agentId, deposit);
   return agentId;
+}
+
+/** Names the key that signs an agent's vouchers. */
+export async function setSpender(
+  reader: ChainClient,
+  owner: Wallet,
+  where: { readonly registry: Address; readonly vault: Address },
+  agentId: bigint,
+  spender: Address,
+): Promise<void> {
+  const hash = await owner.writeContract({
+    address: where.vault,
+    abi: agentVaultAbi,
+    functionName: 'setSpender',
+    args: [where.registry, agentId, spender],
+  });
+  await mined(reader, hash);
+}
+
+/** Deposits for an agent; anyone may. @returns the transaction */
+export async function depositFor(
+  reader: ChainClient,
+  payer: Wallet,
+  where: { readonly registry: Address; readonly vault: Address },
+  agentId: bigint,
+  amount: bigint,
+): Promise<Hex> {
+  const hash = await payer.writeContract({
+    address: where.vault,
+    abi: agentVaultAbi,
+    functionName: 'deposit',
+    args: [where.registry, agentId, amount],
+    value: amount,
+  });
+  await mined(reader, hash);
+  return hash;
 }
 
 export async function registerAgent(
