@@ -121,6 +121,8 @@ export class ReceiptMismatchError extends AgentError {
 }
 
 export type AgentFetch = typeof fetch & {
+  /** The gateway's origin. */
+  readonly gateway: string;
   /** The newest receipts that were found right, oldest first; at most 100. */
   readonly receipts: readonly CheckedReceipt[];
   readonly lastReceipt: CheckedReceipt | undefined;
@@ -551,6 +553,7 @@ export function createAgentFetch(options: AgentFetchOptions): AgentFetch {
   };
 
   const members = {
+    gateway: origin,
     receiptOf: (response: Response) => outcomes.get(response),
     account: async () => {
       try {

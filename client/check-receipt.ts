@@ -1,5 +1,4 @@
 // Is this receipt about the call we made, and is its sum right? Pure.
-import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { Address, Hex } from 'viem';
 import type { Account } from '../protocol/account-name.ts';
 import { fromBase64 } from '../protocol/base64.ts';
@@ -9,7 +8,6 @@ import { cost } from '../protocol/pricing.ts';
 import {
   assurances,
   authorizationKinds,
-  receiptDigest,
   receiptFromJson,
   receiptSigner,
   type SignedReceipt,
@@ -176,7 +174,3 @@ export function checkReceipt(signed: SignedReceipt, exchange: Exchange, terms: R
   );
   return found;
 }
-
-/** The receipt's digest as the 32 bytes the log holds. */
-export const entryOf = (signed: SignedReceipt): Uint8Array =>
-  concatBytes(hexToBytes(receiptDigest(signed.receipt).slice(2)));
