@@ -1,6 +1,8 @@
 import type { Address, Hex } from 'viem';
+import { parseUint } from '../protocol/decimal.ts';
 import { parseAddress, parseHex } from '../protocol/hex.ts';
 import { logIdOf } from '../protocol/log/head.ts';
+import type { Terms } from './account/ledger.ts';
 import type { Env } from './env.ts';
 
 /** One chain agents may come from: its registries, its vault, how to reach it. */
@@ -12,6 +14,8 @@ export type ChainConfig = {
   /** Deposits count when they are this many blocks deep. */
   readonly depositDepth: number;
   readonly asset: { readonly symbol: string; readonly decimals: number };
+  /** What the operator risks with one agent of this chain. */
+  readonly terms: Terms;
 };
 
 /** The log's home: the chain its heads are anchored on, and what its promises are. */
@@ -30,9 +34,15 @@ export type Config = {
   readonly publicOrigin: string;
   readonly chains: readonly ChainConfig[];
   readonly log: LogConfig;
+  /** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
+  readonly hold: { readonly lifetimeMs: number; readonly marginMs: number };
   readonly zeroG: { readonly storageUrl: string; readonly flow: Address };
   readonly upstream: { readonly name: string; readonly baseUrl: string };
 };
+
+/** The chain with this id, if it is served. */
+export const chainOf = (config: Config, chainId: number): ChainConfig | undefined =>
+  config.chains.find((chain) => chain.chainId === chainId);
 
 let parsed: { readonly env: Env; readonly config: Config } | undefined;
 
@@ -52,7 +62,9 @@ function readConfig(env: Env): Config {
   const anchor = address('ANCHOR', env.ANCHOR);
   const owner = address('LOG_OWNER', env.LOG_OWNER);
   const origin = text('LOG_ORIGIN', env.LOG_ORIGIN);
+  const lifetimeMs = positiveInteger('HOLD_SECONDS', env.HOLD_SECONDS ?? '600') * 1000;
   return {
+    hold: { lifetimeMs, marginMs: Math.min(30_000, lifetimeMs / 4) },
     publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
     chains,
     log: {
@@ -105,6 +117,14 @@ function readChains(json: string | undefined): ChainConfig[] {
         symbol: text(name('asset.symbol'), asset['symbol']),
         decimals: positiveInteger(name('asset.decimals'), String(asset['decimals'])),
       },
+      terms: {
+        unfinalCreditMax: amount(name('unfinalCreditMax'), entry['unfinalCreditMax'] ?? '0'),
+        ...(entry['unclaimedMax'] === undefined
+          ? {}
+          : { unclaimedMax: amount(name('unclaimedMax'), entry['unclaimedMax']) }),
+        settleMarginMs:
+          1000 * positiveInteger(name('settleMarginSeconds'), String(entry['settleMarginSeconds'] ?? 900)),
+      },
     };
   });
 }
@@ -133,6 +153,12 @@ function positiveInteger(name: string, value: string | undefined, least = 1): nu
   const number = Number(value);
   if (!Number.isSafeInteger(number) || number < least) throw bad(name, `an integer of at least ${least}`);
   return number;
+}
+
+function amount(name: string, value: unknown): bigint {
+  const units = parseUint(value);
+  if (units === undefined) throw bad(name, 'base units of the asset, as a decimal string');
+  return units;
 }
 
 function list1(name: string, value: unknown): unknown[] {

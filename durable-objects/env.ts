@@ -20,6 +20,8 @@ export type Env = {
   readonly LOG_ORIGIN: string;
   readonly SEAL_EVERY_SECONDS: string;
   readonly MERGE_DELAY_SECONDS: string;
+  /** How long a request's funds stay set aside at most; 600 when not given. */
+  readonly HOLD_SECONDS?: string;
   readonly ZERO_G_STORAGE_URL: string;
   readonly ZERO_G_FLOW: string;
   readonly UPSTREAM_NAME: string;

@@ -51,6 +51,37 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
         detail: `This agent has ${refusal.limit} requests in flight, the most it may have. Wait for one to end.`,
         headers: { 'retry-after': '1' },
       };
+    case 'unclaimed_exposure':
+      return {
+        status: 429,
+        code: 'unclaimed_exposure',
+        detail: `This agent's calls come to ${refusal.unclaimed} that is not settled on chain yet; the operator's limit is ${refusal.limit}. It is being settled. Try again in a minute.`,
+        headers: { 'retry-after': '30' },
+      };
+    case 'idempotency_in_progress':
+      return {
+        status: 409,
+        code: 'idempotency_in_progress',
+        detail:
+          'A call with this Idempotency-Key is under way, or its outcome is not known. It will not be made twice. GET /v1/receipts shows it once it is charged.',
+        headers: { 'x-should-retry': 'false' },
+      };
+    case 'idempotency_key_reused':
+      return {
+        status: 409,
+        code: 'idempotency_key_reused',
+        detail: 'This Idempotency-Key was used for another request body. Use a new key for a new request.',
+        headers: { 'x-should-retry': 'false' },
+        more: { receiptId: refusal.sequence === undefined ? null : `${refusal.sequence}` },
+      };
+    case 'already_answered':
+      return {
+        status: 409,
+        code: 'already_answered',
+        detail: `This call was answered and charged before: receipt ${refusal.sequence}. Its answer is not kept (it was streamed, or too long, or too long ago). Use a new Idempotency-Key to ask again.`,
+        headers: { 'x-should-retry': 'false' },
+        more: { receiptId: `${refusal.sequence}` },
+      };
     default:
       return paymentRequired(call, { account, caller }, refusal);
   }
@@ -84,6 +115,7 @@ function paymentRequired(
       'The agent has no spender: its owner calls AgentVault.setSpender, naming the key that signs vouchers.',
     no_deposit:
       'Nothing is deposited for this agent, or all of it is being withdrawn: call AgentVault.deposit.',
+    epoch_ending: `A withdrawal or a change of spender can end the account's epoch from ${standing.epochEndsAt} (Unix seconds) on, and with it every voucher, before this call could be settled. Complete or cancel it, then sign a voucher for the epoch that is then.`,
     voucher_missing: `No voucher is on file: sign one for a cumulative of at least ${terms.required} and send it in PAYMENT-SIGNATURE.`,
     voucher_wrong_agent: 'The voucher in PAYMENT-SIGNATURE is for another agent or registry.',
     voucher_wrong_epoch: `The voucher in PAYMENT-SIGNATURE is for another epoch: this account's epoch is ${standing.epoch}.`,

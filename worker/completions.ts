@@ -12,7 +12,7 @@ import type { Call } from './call.ts';
 import { readChatRequest } from './chat-request.ts';
 import { deliverStream } from './deliver-stream.ts';
 import { deliverWhole } from './deliver-whole.ts';
-import { marginMs, reserve } from './hold.ts';
+import { reserve } from './hold.ts';
 import { type Problem, problemResponse } from './problem.ts';
 import { defaultRequestLimits } from './request-limits.ts';
 import { forward } from './upstream.ts';
@@ -41,7 +41,7 @@ export async function completions(call: Call): Promise<Response> {
   if (!hold.ok) return refused(hold.error);
 
   const ending = new AbortController();
-  const timer = setTimeout(() => ending.abort(), hold.value.deadlineMs - marginMs - call.now());
+  const timer = setTimeout(() => ending.abort(), hold.value.endUpstreamMs - call.now());
   const upstream = await forward(call, priced.value.forwarded, ending.signal); //                    4 forward
   if (!upstream.ok) {
     clearTimeout(timer);

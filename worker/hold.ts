@@ -1,5 +1,7 @@
 import type { Hex } from 'viem';
-import type { Reservation } from '../durable-objects/account/ledger.ts';
+import type { CaptureRefusal } from '../durable-objects/account/account-book.ts';
+import type { Outcome, Reservation } from '../durable-objects/account/ledger.ts';
+import { readObservation } from '../durable-objects/chain/observe.ts';
 import { keyOf } from '../durable-objects/config.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { cost, type Usage } from '../protocol/pricing.ts';
@@ -11,13 +13,10 @@ import type { Call } from './call.ts';
 import type { ChatRequest } from './chat-request.ts';
 import type { Problem } from './problem.ts';
 
-/** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
-export const holdMs = 10 * 60_000;
-export const marginMs = 30_000;
-
 /** Funds set aside for one call, and the two ways to end it. */
 export type OpenHold = {
-  readonly deadlineMs: number;
+  /** Upstream has to be ended by then, so that the capture is not late. */
+  readonly endUpstreamMs: number;
   /** Charges what was used, makes the receipt and signs it. Throws when the account cannot be reached. */
   readonly capture: (used: Used) => Promise<SignedReceipt>;
   /** Gives everything back. Never throws: a hold that cannot be released expires. */
@@ -45,7 +44,7 @@ export async function reserve(
   const ask: Reservation = {
     requestId: call.id,
     ceiling: priced.ceiling,
-    deadlineMs: call.now() + holdMs,
+    deadlineMs: call.now() + call.config.hold.lifetimeMs,
     priceTable,
     ...(voucher === undefined ? {} : { voucher }),
   };
@@ -56,31 +55,38 @@ export async function reserve(
   const { holdId } = reserved.value;
 
   return ok({
-    deadlineMs: ask.deadlineMs,
+    endUpstreamMs: ask.deadlineMs - call.config.hold.marginMs,
     async capture(used) {
-      const captured = await repeat(
-        async (): Promise<Result<Receipt, string>> =>
-          account.capture(holdId, {
-            ...hashes,
-            ...used,
-          // Upstream's own words: bounded, and with a UTF-8 of their own, or two receipts could share a digest.
-          upstreamId: used.upstreamId.slice(0, 200).toWellFormed(),
-            requestId: call.id,
-            cost: cost(priced.price, used.usage),
-            authorizationKind: caller.authorizationKind,
-            authorization: caller.authorization,
-            upstream: call.config.upstream.name,
-            model: priced.model,
-            assurance: assurances.gatewaySigned,
-            evidence: zeroHash,
-          }),
-      );
+      const outcome: Outcome = {
+        ...hashes,
+        ...used,
+        // Upstream's own words: bounded, and with a UTF-8 of their own, or two receipts could share a digest.
+        upstreamId: used.upstreamId.slice(0, 200).toWellFormed(),
+        requestId: call.id,
+        cost: cost(priced.price, used.usage),
+        authorizationKind: caller.authorizationKind,
+        authorization: caller.authorization,
+        upstream: call.config.upstream.name,
+        model: priced.model,
+        assurance: assurances.gatewaySigned,
+        evidence: zeroHash,
+      };
+      const captured = await repeat(async (): Promise<Result<Receipt, CaptureRefusal>> => {
+        const first = await account.capture(holdId, outcome);
+        if (first.ok || first.error !== 'observation_needed') return first;
+        // The hold is gone or its epoch is over: only what the chain says is still there can be charged.
+        const seen = await readObservation(caller.chain, caller.account, call.now);
+        return account.capture(holdId, outcome, {
+          unobserved: true,
+          ...(seen.ok ? { observation: seen.value } : {}),
+        });
+      });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
       return signReceipt(captured.value, keyOf(call.env, 'RECEIPT_KEY'));
     },
     async release() {
       try {
-        await repeat(async () => account.release(holdId, call.id));
+        await repeat(async () => account.release(call.id));
       } catch (error) {
         console.error(JSON.stringify({ event: 'release_failed', requestId: call.id, error: String(error) }));
       }

@@ -1,23 +1,52 @@
-// The account's one table. A request is one row: inserted as a hold, updated once. A hold's id is negative; its capture
-// changes the id to the receipt's sequence number, so that receipts are found by primary key without an index (an index
-// would bill one more row on every write; changing the id bills none).
+// The account's rows. A request is one row: inserted as a hold, updated once. A hold's id is negative; its capture changes
+// the id to the receipt's sequence number, so that receipts are found by primary key without an index (an index would bill
+// one more row on every write; changing the id bills none).
+//
+// Rows live in tables of one generation each. When a generation is full the next is begun; when nothing in an old one can
+// change any more its receipts are packed into one archive row and the table is dropped whole, which bills nothing. A
+// receipt is always written to the newest generation, so each generation's receipts follow the one's before.
 import type { Hex } from 'viem';
 import { type Receipt, receiptFromJson, receiptToJson } from '../../protocol/receipt.ts';
+import type { AccountStorage, SqlValue } from './account-storage.ts';
 import type { Caller, Charge, Hold } from './ledger.ts';
 
 export type HoldState = 'held' | 'captured' | 'late' | 'released' | 'expired' | 'read';
+
+/** What the next receipt builds on. */
+export type LastReceipt = {
+  readonly sequence: bigint;
+  readonly digest: Hex;
+  readonly epoch: bigint;
+  readonly cumulative: bigint;
+};
+
+export type StoredReceipt = { readonly receipt: Receipt; readonly digest: Hex };
+
+/** A call with an `Idempotency-Key`, as its row remembers it. */
+export type StoredCall = {
+  readonly key: string;
+  readonly requestHash: Hex;
+  readonly createdMs: number;
+  readonly sequence?: bigint;
+};
+
+/** Receipts that no longer have rows: from `first` to `last`, in one piece. */
+export type Archive = {
+  readonly first: bigint;
+  readonly last: bigint;
+  readonly packed: Uint8Array<ArrayBuffer>;
+};
 
 type Row = {
   id: number;
   state: HoldState;
   request_id: string;
-  signer: string | null;
-  nonce: string | null;
-  nonce_until: number | null;
   epoch: string;
   ceiling: string;
   deadline_ms: number;
   price_table: string;
+  idempotency_key: string | null;
+  request_hash: string | null;
   digest: string | null;
   receipt: string | null;
 };
@@ -26,34 +55,70 @@ type Row = {
 const unsigned: Hex = `0x${'00'.repeat(65)}`;
 
 export class AccountRows {
-  readonly #sql: SqlStorage;
-  #lowestId: number;
+  readonly #sql: AccountStorage['sql'];
+  /** Numbers of the live generations, oldest first. None until the first hold: looking at an account writes nothing. */
+  readonly #generations: number[];
+  /** Rows in the newest generation. */
+  #size = 0;
+  #lowestId = 0;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: AccountStorage['sql']) {
     this.#sql = sql;
-    sql.exec(
-      `CREATE TABLE IF NOT EXISTS requests (
+    this.#generations = sql
+      .exec<{ name: string }>(
+        `SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'requests_*'`,
+      )
+      .toArray()
+      .map(({ name }) => Number(name.slice('requests_'.length)))
+      .sort((a, b) => a - b);
+    for (const generation of this.#generations) {
+      const { rows, lowest } = sql
+        .exec<{ rows: number; lowest: number | null }>(
+          `SELECT count(*) AS rows, min(id) AS lowest FROM ${table(generation)}`,
+        )
+        .one();
+      this.#size = rows;
+      this.#lowestId = Math.min(this.#lowestId, lowest ?? 0);
+    }
+  }
+
+  /** Rows in the newest generation. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Begins the next generation. Call within a transaction. */
+  beginGeneration(): void {
+    const generation = (this.#generations.at(-1) ?? 0) + 1;
+    this.#sql.exec(
+      `CREATE TABLE ${table(generation)} (
         id INTEGER PRIMARY KEY, state TEXT NOT NULL, request_id TEXT NOT NULL,
-        signer TEXT, nonce TEXT, nonce_until INTEGER,
+        signer TEXT, nonce TEXT, nonce_until INTEGER, idempotency_key TEXT, request_hash TEXT, created_ms INTEGER NOT NULL,
         epoch TEXT NOT NULL, ceiling TEXT NOT NULL, deadline_ms INTEGER NOT NULL, price_table TEXT NOT NULL,
-        amount TEXT, loss TEXT, digest TEXT, receipt TEXT)`,
+        loss TEXT, digest TEXT, receipt TEXT, answer BLOB)`,
     );
-    this.#lowestId = Number(sql.exec('SELECT min(id) AS id FROM requests').one()['id'] ?? 0);
-    if (this.#lowestId > 0) this.#lowestId = 0;
+    this.#generations.push(generation);
+    this.#size = 0;
   }
 
   /** @returns the hold's id, which the capture and release name it by */
-  insertHold(hold: Hold, caller: Caller, state: HoldState = 'held'): number {
+  insertHold(hold: Hold, caller: Caller, nowMs: number, state: HoldState = 'held'): number {
+    if (this.#generations.length === 0) this.beginGeneration();
     this.#lowestId -= 1;
+    this.#size += 1;
     this.#sql.exec(
-      `INSERT INTO requests (id, state, request_id, signer, nonce, nonce_until, epoch, ceiling, deadline_ms, price_table)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO ${this.#newest()} (id, state, request_id, signer, nonce, nonce_until, idempotency_key, request_hash,
+         created_ms, epoch, ceiling, deadline_ms, price_table)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       this.#lowestId,
       state,
       hold.requestId,
       caller.signer,
       caller.nonce?.value ?? null,
       caller.nonce?.until ?? null,
+      hold.idempotency?.key ?? null,
+      hold.idempotency?.requestHash ?? null,
+      nowMs,
       `${hold.epoch}`,
       `${hold.ceiling}`,
       hold.deadlineMs,
@@ -62,75 +127,134 @@ export class AccountRows {
     return this.#lowestId;
   }
 
-  capture(holdId: number, charge: Charge, receipt: Receipt, digest: Hex): void {
+  /** One row; two when the hold is of an older generation. `answer` is kept where it may have to be given again. */
+  capture(
+    holdId: number,
+    charge: Charge,
+    receipt: Receipt,
+    digest: Hex,
+    answer?: Uint8Array<ArrayBuffer>,
+  ): void {
+    const newest = this.#newest();
+    const where = this.#tables().find((name) => this.#find(name, holdId) !== undefined);
+    if (where === undefined) throw new Error(`no hold ${holdId}`);
+    if (where !== newest) {
+      this.#sql.exec(`INSERT INTO ${newest} SELECT * FROM ${where} WHERE id = ?`, holdId);
+      this.#sql.exec(`DELETE FROM ${where} WHERE id = ?`, holdId);
+      this.#size += 1;
+    }
     this.#sql.exec(
-      'UPDATE requests SET id = ?, state = ?, amount = ?, loss = ?, digest = ?, receipt = ? WHERE id = ?',
+      `UPDATE ${newest} SET id = ?, state = ?, loss = ?, digest = ?, receipt = ?, answer = ? WHERE id = ?`,
       Number(receipt.sequence),
       charge.state,
-      `${charge.amount}`,
       `${charge.loss}`,
       digest,
       JSON.stringify(receiptToJson({ receipt, signature: unsigned }).receipt),
+      answer === undefined ? null : answer.slice().buffer,
       holdId,
     );
   }
 
   end(holdId: number, state: 'released' | 'expired'): void {
-    this.#sql.exec(`UPDATE requests SET state = ? WHERE id = ? AND state = 'held'`, state, holdId);
+    for (const name of this.#tables()) {
+      this.#sql.exec(`UPDATE ${name} SET state = ? WHERE id = ? AND state = 'held'`, state, holdId);
+    }
   }
 
-  /** A hold as it was reserved, whatever became of it; `undefined` once captured or when there never was one. */
+  /** A hold as it was reserved, whatever became of it; `undefined` once captured or when there is none any more. */
   hold(holdId: number): { readonly state: HoldState; readonly hold: Hold } | undefined {
-    const row = this.#sql.exec<Row>('SELECT * FROM requests WHERE id = ? AND id < 0', holdId).toArray()[0];
-    return row && { state: row.state, hold: holdOf(row) };
+    if (holdId >= 0) return undefined;
+    for (const name of this.#tables()) {
+      const row = this.#find(name, holdId);
+      if (row) return { state: row.state, hold: holdOf(row) };
+    }
+    return undefined;
   }
 
   openHolds(): { readonly id: number; readonly hold: Hold }[] {
-    return this.#sql
-      .exec<Row>(`SELECT * FROM requests WHERE id < 0 AND state = 'held'`)
-      .toArray()
-      .map((row) => ({ id: row.id, hold: holdOf(row) }));
+    return this.#all<Row>(`id < 0 AND state = 'held'`).map((row) => ({ id: row.id, hold: holdOf(row) }));
   }
 
-  liveNonces(
-    nowSeconds: number,
-  ): { readonly signer: string; readonly nonce: string; readonly until: number }[] {
-    return this.#sql
-      .exec<{ signer: string; nonce: string; until: number }>(
-        'SELECT signer, nonce, nonce_until AS until FROM requests WHERE nonce_until >= ?',
-        nowSeconds,
-      )
-      .toArray();
+  liveNonces(nowSeconds: number): { signer: string; nonce: string; nonce_until: number }[] {
+    return this.#all('nonce_until >= ?', nowSeconds);
   }
 
-  /** The receipt with this sequence number. */
-  receipt(sequence: number): { readonly receipt: Receipt; readonly digest: Hex } | undefined {
-    return this.receipts(sequence, 1).find((row) => row.receipt.sequence === BigInt(sequence));
+  /** Calls with an `Idempotency-Key` begun after a time; a released one is as if it had not been made. */
+  idempotentCalls(sinceMs: number): StoredCall[] {
+    return this.#all<Row & { created_ms: number }>(
+      `idempotency_key IS NOT NULL AND created_ms > ? AND state <> 'released'`,
+      sinceMs,
+    ).map((row) => ({
+      key: row.idempotency_key ?? '',
+      requestHash: row.request_hash as Hex,
+      createdMs: row.created_ms,
+      ...(row.id > 0 ? { sequence: BigInt(row.id) } : {}),
+    }));
   }
 
-  /** Receipts in ascending order, from a sequence number on. */
-  receipts(from: number, limit: number): { readonly receipt: Receipt; readonly digest: Hex }[] {
-    return this.#sql
-      .exec<Row>('SELECT * FROM requests WHERE id >= ? AND id > 0 ORDER BY id LIMIT ?', from, limit)
-      .toArray()
-      .map(receiptOf);
+  /** The answer kept with a receipt, if it was. */
+  answer(sequence: bigint): Uint8Array | undefined {
+    const [row] = this.#all<{ answer: ArrayBuffer | null }>('id = ?', Number(sequence));
+    return row?.answer ? new Uint8Array(row.answer) : undefined;
   }
 
-  lastReceipt(): { readonly receipt: Receipt; readonly digest: Hex } | undefined {
-    const row = this.#sql
-      .exec<Row>('SELECT * FROM requests WHERE id > 0 ORDER BY id DESC LIMIT 1')
-      .toArray()[0];
+  /** Receipts that have rows, in ascending order, from a sequence number on. */
+  receipts(from: bigint, limit: number): StoredReceipt[] {
+    const found: StoredReceipt[] = [];
+    for (const generation of this.#generations) {
+      if (found.length >= limit) break;
+      const rows = this.#sql
+        .exec<Row>(
+          `SELECT * FROM ${table(generation)} WHERE id > 0 AND id >= ? ORDER BY id LIMIT ?`,
+          Number(from),
+          limit - found.length,
+        )
+        .toArray();
+      found.push(...rows.map(receiptOf));
+    }
+    return found;
+  }
+
+  lastReceipt(): LastReceipt | undefined {
+    for (const name of this.#tables()) {
+      const [row] = this.#sql
+        .exec<Row>(`SELECT * FROM ${name} WHERE id > 0 ORDER BY id DESC LIMIT 1`)
+        .toArray();
+      if (row) {
+        const { receipt, digest } = receiptOf(row);
+        return { sequence: receipt.sequence, digest, epoch: receipt.epoch, cumulative: receipt.cumulative };
+      }
+    }
+    return undefined;
+  }
+
+  /** What a request was captured as, if it was: what makes a repeated capture harmless. */
+  captured(requestId: string): StoredReceipt | undefined {
+    const [row] = this.#all<Row>('id > 0 AND request_id = ?', requestId);
     return row && receiptOf(row);
   }
 
-  /** The sequence number a request was captured under, if it was: what makes a repeated capture harmless. */
-  captured(requestId: string): { readonly receipt: Receipt; readonly digest: Hex } | undefined {
-    const row = this.#sql
-      .exec<Row>('SELECT * FROM requests WHERE id > 0 AND request_id = ? ORDER BY id DESC LIMIT 1', requestId)
-      .toArray()[0];
-    return row && receiptOf(row);
+  #newest(): string {
+    return table(this.#generations.at(-1) ?? 1);
+  }
+
+  /** Newest first: what is looked for is usually there. */
+  #tables(): string[] {
+    return this.#generations.map(table).reverse();
+  }
+
+  #find(name: string, id: number): Row | undefined {
+    return this.#sql.exec<Row>(`SELECT * FROM ${name} WHERE id = ?`, id).toArray()[0];
+  }
+
+  #all<T>(where: string, ...bindings: SqlValue[]): T[] {
+    return this.#tables().flatMap(
+      (name) => this.#sql.exec(`SELECT * FROM ${name} WHERE ${where}`, ...bindings).toArray() as T[],
+    );
   }
 }
+
+const table = (generation: number): string => `requests_${generation}`;
 
 const holdOf = (row: Row): Hold => ({
   requestId: row.request_id,
@@ -138,9 +262,12 @@ const holdOf = (row: Row): Hold => ({
   epoch: BigInt(row.epoch),
   deadlineMs: row.deadline_ms,
   priceTable: row.price_table as Hex,
+  ...(row.idempotency_key === null
+    ? {}
+    : { idempotency: { key: row.idempotency_key, requestHash: row.request_hash as Hex } }),
 });
 
-function receiptOf(row: Row): { receipt: Receipt; digest: Hex } {
+function receiptOf(row: Row): StoredReceipt {
   const read = receiptFromJson({ receipt: JSON.parse(row.receipt ?? 'null'), signature: unsigned });
   if (!read.ok) throw new Error(`stored receipt ${row.id} does not read: ${read.error}`);
   return { receipt: read.value.receipt, digest: row.digest as Hex };

@@ -21,11 +21,17 @@ export type Observation = {
   readonly epoch: bigint;
   /** Credited deposits: those at least the configured depth below the head. Base units, cumulative. */
   readonly deposited: bigint;
+  /** Deposits seen at the head and not that deep yet. */
+  readonly arriving: bigint;
   readonly claimed: bigint;
   readonly withdrawn: bigint;
   /** Amount of the pending withdrawal, whoever owns the agent now, until the vault clears it. */
   readonly withdrawing: bigint;
-  readonly withdrawalReadyAt: bigint;
+  /**
+   * When a pending withdrawal or spender change can first be completed, Unix seconds; zero when neither is pending. Either
+   * raises the epoch, and with that every voucher of this one is void.
+   */
+  readonly epochEndsAt: bigint;
   /** What a contract spender has authorised by its own transaction in this epoch. */
   readonly authorized: bigint;
 };
@@ -36,12 +42,27 @@ export const observationMaxAgeMs = 60_000;
 /** The head an observation was read from may be this far behind or ahead of the reader's clock. */
 export const headMaxSkewMs = 60_000;
 
+/** An observation may say it was read this far in the future: clocks of two machines. */
+export const readerMaxSkewMs = 10_000;
+
 /** Whether an observation may be decided on now: recently read, from a node whose head was recent then. */
 export function isFresh(observation: Observation, nowMs: number): boolean {
   const age = nowMs - observation.readAtMs;
-  return age >= -headMaxSkewMs && age <= observationMaxAgeMs && hasRecentHead(observation);
+  return age >= -readerMaxSkewMs && age <= observationMaxAgeMs && hasRecentHead(observation);
 }
 
 /** Whether the node's head was near the reader's clock: a node that has stopped syncing must not be believed. */
 export const hasRecentHead = (observation: Observation): boolean =>
   Math.abs(observation.readAtMs - observation.blockTime * 1000) <= headMaxSkewMs;
+
+/**
+ * Whether `next` takes the place of `known`. Among fresh ones the higher block wins, so that a node that lags cannot hide
+ * a withdrawal that was already seen; a fresh one always replaces one that is not, so that neither a node that lied about
+ * its height nor a branch that is gone is believed for longer than `observationMaxAgeMs`.
+ */
+export function replaces(known: Observation | undefined, next: Observation, nowMs: number): boolean {
+  if (!isFresh(next, nowMs)) return false;
+  if (known === undefined || !isFresh(known, nowMs)) return true;
+  if (next.blockNumber !== known.blockNumber) return next.blockNumber > known.blockNumber;
+  return next.readAtMs >= known.readAtMs;
+}

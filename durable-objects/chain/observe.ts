@@ -37,6 +37,7 @@ export async function readObservation(
           ),
     ]);
     const deepDeposit = deep?.deposited ?? head.deposited;
+    const deposited = deepDeposit < head.deposited ? deepDeposit : head.deposited;
     const observation: Observation = {
       blockNumber: block.number,
       blockHash: block.hash,
@@ -48,11 +49,12 @@ export async function readObservation(
       walletHasCode: head.walletHasCode,
       spender: lower(head.spender),
       epoch: head.epoch,
-      deposited: deepDeposit < head.deposited ? deepDeposit : head.deposited,
+      deposited,
+      arriving: head.deposited - deposited,
       claimed: head.claimed,
       withdrawn: head.withdrawn,
       withdrawing: head.withdrawalAmount,
-      withdrawalReadyAt: BigInt(head.withdrawalReadyAt),
+      epochEndsAt: earliest(head.pendingSpenderAt, head.withdrawalReadyAt),
       authorized: head.authorized,
     };
     if (!hasRecentHead(observation)) {
@@ -65,6 +67,9 @@ export async function readObservation(
     return refuse(reasonOf(error));
   }
 }
+
+/** The earlier of two times, where zero is none. */
+const earliest = (a: bigint, b: bigint): bigint => (a === 0n || (b !== 0n && b < a) ? b : a);
 
 const isEmptyAnswer = (error: unknown): boolean =>
   error instanceof Error && /returned no data/.test(error.message);

@@ -1,0 +1,373 @@
+// The account as it is kept: every decision of the ledger is written before it is applied, in one transaction, and the
+// ledger can be rebuilt from what was written. Knows storage and nothing else: no clock, no network, no platform.
+//
+// No method awaits, so each is one transaction under a Durable Object's input gates. The ledger in memory changes only after
+// its rows are written; a write that throws leaves a book that must be thrown away and opened anew.
+import type { Address, Hex } from 'viem';
+import type { Account } from '../../protocol/account-name.ts';
+import { zeroHash } from '../../protocol/hex.ts';
+import { type SignedVoucher, voucherFromJson, voucherToJson } from '../../protocol/money/voucher.ts';
+import { type Receipt, receiptDigest } from '../../protocol/receipt.ts';
+import { ok, type Result, refuse } from '../../protocol/result.ts';
+import { type Observation, replaces } from '../chain/observation.ts';
+import { AccountRows, type LastReceipt, type StoredReceipt } from './account-rows.ts';
+import type { AccountStorage } from './account-storage.ts';
+import {
+  applyCapture,
+  applyEnd,
+  applyHold,
+  applyNonce,
+  type Caller,
+  capturedBefore,
+  currentVoucher,
+  decideCaller,
+  decideCapture,
+  decideReserve,
+  decideVoucher,
+  emptyLedger,
+  forgetPast,
+  type Hold,
+  idempotencyWindowMs,
+  isBetter,
+  type KeptVoucher,
+  keepVoucher,
+  type Ledger,
+  nonceKey,
+  type Outcome,
+  overdue,
+  type Refusal,
+  type Reservation,
+  type Standing,
+  standingOf,
+  type Terms,
+} from './ledger.ts';
+import { type LogTerms, receiptOfCapture } from './receipt-of-capture.ts';
+
+/** A refusal that rests on what the chain said is checked against the chain again unless it said so this recently. */
+const recheckMs = 3_000;
+/** Epochs whose totals are kept: one rises at most once in a withdrawal delay, and only a reorg brings an old one back. */
+const epochsKept = 16;
+/** An answer longer than this is not kept for its `Idempotency-Key`. */
+export const answerBytesMax = 32 * 1024;
+
+export type Reserved = { readonly holdId: number; readonly standing: Standing };
+
+/** What the operator may ask the vault for: see {@link AccountBook.claimable}. */
+export type Claimable = {
+  readonly registry: Address;
+  readonly agentId: bigint;
+  readonly epoch: bigint;
+  readonly voucherCumulative: bigint;
+  readonly cumulative: bigint;
+  readonly signature: Hex;
+};
+
+/** `observation_needed`: the hold is no longer open, and what is still available has to be asked of the chain. */
+export type CaptureRefusal = 'unknown_hold' | 'released' | 'observation_needed';
+
+export class AccountBook {
+  readonly #storage: AccountStorage;
+  readonly #account: Account;
+  readonly #terms: Terms;
+  readonly #log: LogTerms;
+  readonly #rows: AccountRows;
+  readonly #ledger: Ledger = emptyLedger();
+  readonly #holdIds = new Map<string, number>();
+  #last: LastReceipt | undefined;
+  #acknowledged: bigint;
+
+  constructor(storage: AccountStorage, account: Account, terms: Terms, log: LogTerms, nowMs: number) {
+    this.#storage = storage;
+    this.#account = account;
+    this.#terms = terms;
+    this.#log = log;
+    this.#rows = new AccountRows(storage.sql);
+
+    const ledger = this.#ledger;
+    this.#last = this.#rows.lastReceipt();
+    for (const [epoch, captured] of JSON.parse(storage.kv.get<string>('epochs') ?? '[]') as string[][]) {
+      ledger.capturedByEpoch.set(BigInt(epoch ?? ''), BigInt(captured ?? ''));
+    }
+    // The epochs were last written when one began; since then only the last receipt's has grown.
+    if (this.#last) ledger.capturedByEpoch.set(this.#last.epoch, this.#last.cumulative);
+    this.#acknowledged = BigInt(storage.kv.get<string>('acknowledged') ?? '0');
+    ledger.vouchers = vouchersFromJson(storage.kv.get<string>('vouchers') ?? '[]');
+    for (const { id, hold } of this.#rows.openHolds()) {
+      ledger.holds.set(hold.requestId, hold);
+      ledger.held += hold.ceiling;
+      this.#holdIds.set(hold.requestId, id);
+    }
+    for (const { signer, nonce, nonce_until } of this.#rows.liveNonces(Math.floor(nowMs / 1000))) {
+      ledger.nonces.set(nonceKey(signer as Address, nonce), nonce_until);
+    }
+    for (const { key, createdMs, ...call } of this.#rows.idempotentCalls(nowMs - idempotencyWindowMs)) {
+      ledger.idempotent.set(key, { ...call, untilMs: createdMs + idempotencyWindowMs });
+    }
+  }
+
+  /** Sequence number of the last receipt; 0 before the first. */
+  get sequence(): bigint {
+    return this.#last?.sequence ?? 0n;
+  }
+
+  /** The last receipt the log has taken. */
+  get acknowledged(): bigint {
+    return this.#acknowledged;
+  }
+
+  set acknowledged(sequence: bigint) {
+    if (sequence <= this.#acknowledged) return;
+    this.#storage.kv.put('acknowledged', `${sequence}`);
+    this.#acknowledged = sequence;
+  }
+
+  /** The earliest deadline of an open hold. */
+  get nextDeadlineMs(): number | undefined {
+    let next: number | undefined;
+    for (const { deadlineMs } of this.#ledger.holds.values()) next = Math.min(next ?? deadlineMs, deadlineMs);
+    return next;
+  }
+
+  /** What the chain was read to say, if it says something newer than is known. */
+  observe(observation: Observation | undefined, nowMs: number): void {
+    if (observation !== undefined && replaces(this.#ledger.observation, observation, nowMs)) {
+      this.#ledger.observation = observation;
+    }
+  }
+
+  /**
+   * Sets funds aside for one request, consumes its nonce, and keeps a better voucher if one came along: one row, one more
+   * with a new voucher, one more for the first hold of an epoch. A refusal writes nothing. The same request id again
+   * gives the same hold.
+   */
+  reserve(
+    caller: Caller,
+    ask: Reservation,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<Reserved, Refusal> {
+    this.observe(observation, nowMs);
+    const held = this.#holdIds.get(ask.requestId);
+    const seen = this.#ledger.observation;
+    if (held !== undefined && seen) return ok({ holdId: held, standing: this.#standing(seen) });
+
+    const decision = decideReserve(this.#ledger, this.#account, this.#terms, caller, ask, nowMs);
+    if (!decision.ok) return this.#recheck(decision.error, observation, nowMs);
+    const { hold, vouchers } = decision.value;
+    const holdId = this.#storage.transactionSync(() => {
+      if (vouchers) this.#storage.kv.put('vouchers', vouchersToJson(vouchers));
+      if (!this.#ledger.capturedByEpoch.has(hold.epoch)) this.#storeEpochs(hold.epoch);
+      return this.#rows.insertHold(hold, caller, nowMs);
+    });
+    applyHold(this.#ledger, hold, caller, vouchers, nowMs);
+    this.#holdIds.set(hold.requestId, holdId);
+    return ok({ holdId, standing: this.#standingNow() });
+  }
+
+  /**
+   * Charges a hold and makes its receipt: one row. The receipt is unsigned; the worker signs it. Repeating a capture
+   * answers the receipt of the first. `answer` is kept for the call's `Idempotency-Key`, if it has one and it is small.
+   * @param unobserved the chain was asked and did not answer: decide on what is known
+   */
+  capture(
+    holdId: number,
+    outcome: Outcome,
+    nowMs: number,
+    more: {
+      readonly observation?: Observation;
+      readonly unobserved?: boolean;
+      readonly answer?: Uint8Array;
+    } = {},
+  ): Result<Receipt, CaptureRefusal> {
+    this.observe(more.observation, nowMs);
+    const open = this.#ledger.holds.get(outcome.requestId);
+    const found = open ? { state: 'held' as const, hold: open } : this.#rows.hold(holdId);
+    if (found === undefined || found.hold.requestId !== outcome.requestId) {
+      const before = this.#rows.captured(outcome.requestId);
+      return before ? ok(before.receipt) : refuse('unknown_hold');
+    }
+    if (found.state === 'released') return refuse('released');
+    const { hold } = found;
+
+    const charge = decideCapture(this.#ledger, this.#terms, hold, outcome.cost, nowMs, more.unobserved);
+    if (!charge.ok) return charge;
+    const before = { sequence: this.sequence, digest: this.#last?.digest ?? zeroHash };
+    const receipt = receiptOfCapture(this.#account, this.#log, before, hold, charge.value, outcome, nowMs);
+    const digest = receiptDigest(receipt);
+    const { epoch, cumulative, sequence } = receipt;
+    const answer = hold.idempotency && more.answer && more.answer.length <= answerBytesMax;
+    this.#storage.transactionSync(() => {
+      if (this.#last !== undefined && this.#last.epoch !== epoch) this.#storeEpochs(epoch);
+      this.#rows.capture(
+        this.#holdIds.get(outcome.requestId) ?? holdId,
+        charge.value,
+        receipt,
+        digest,
+        answer && more.answer ? new Uint8Array(more.answer) : undefined,
+      );
+    });
+    applyCapture(this.#ledger, hold, charge.value, sequence);
+    this.#holdIds.delete(outcome.requestId);
+    this.#last = { sequence, digest, epoch, cumulative };
+    return ok(receipt);
+  }
+
+  /** Gives a hold back whole: upstream was never reached, or answered nothing that costs. Repeating it is harmless. */
+  release(requestId: string): void {
+    this.#end(requestId, 'released');
+  }
+
+  /** Gives back what is overdue. @returns the request ids */
+  expire(nowMs: number): string[] {
+    forgetPast(this.#ledger, nowMs);
+    const ids = overdue(this.#ledger, nowMs).map(({ requestId }) => requestId);
+    for (const id of ids) this.#end(id, 'expired');
+    return ids;
+  }
+
+  /** Takes a voucher without a request. A signature is checked before anything else is looked at. */
+  putVoucher(
+    caller: Caller,
+    signed: SignedVoucher,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<Standing, Refusal> {
+    this.observe(observation, nowMs);
+    const allowed = decideCaller(this.#ledger, caller, nowMs);
+    if (!allowed.ok) return this.#recheck(allowed.error, observation, nowMs);
+    const decision = decideVoucher(allowed.value, this.#account, signed);
+    if (!decision.ok) {
+      const standing = this.#standing(allowed.value);
+      return this.#recheck({ reason: decision.error, standing, ceiling: 0n }, observation, nowMs);
+    }
+    const voucher = decision.value;
+    const vouchers =
+      voucher && isBetter(voucher, currentVoucher(this.#ledger, allowed.value))
+        ? keepVoucher(this.#ledger.vouchers, voucher)
+        : undefined;
+    this.#storage.transactionSync(() => {
+      if (vouchers) this.#storage.kv.put('vouchers', vouchersToJson(vouchers));
+      this.#insertNonce(caller, nowMs);
+    });
+    applyNonce(this.#ledger, caller);
+    if (vouchers) this.#ledger.vouchers = vouchers;
+    return ok(this.#standing(allowed.value));
+  }
+
+  /** Admits a caller who only reads: the nonce, if there is one, is consumed like any other. */
+  admit(caller: Caller, observation: Observation | undefined, nowMs: number): Result<Standing, Refusal> {
+    this.observe(observation, nowMs);
+    const allowed = decideCaller(this.#ledger, caller, nowMs);
+    if (!allowed.ok) return this.#recheck(allowed.error, observation, nowMs);
+    this.#storage.transactionSync(() => this.#insertNonce(caller, nowMs));
+    applyNonce(this.#ledger, caller);
+    return ok(this.#standing(allowed.value));
+  }
+
+  /** Receipts in ascending order, from a sequence number on. */
+  receipts(from: bigint, limit: number): StoredReceipt[] {
+    return this.#rows.receipts(from, limit);
+  }
+
+  /** The answer that was kept for a call's `Idempotency-Key`. */
+  answer(sequence: bigint): Uint8Array | undefined {
+    return this.#rows.answer(sequence);
+  }
+
+  /** What has been captured in the chain's present epoch, and when that may end: for Chain, which settles. */
+  owed(): { readonly cumulative: bigint; readonly epochEndsAt: bigint } | undefined {
+    const { observation, capturedByEpoch } = this.#ledger;
+    const cumulative = observation && capturedByEpoch.get(observation.epoch);
+    return cumulative === undefined ? undefined : { cumulative, epochEndsAt: observation?.epochEndsAt ?? 0n };
+  }
+
+  /**
+   * What the operator may claim on account of receipts up to `cumulative`, with the voucher that covers it; `undefined`
+   * when there is none, or the chain has not been read.
+   */
+  claimable(cumulative: bigint): Claimable | undefined {
+    const { observation } = this.#ledger;
+    if (observation === undefined) return undefined;
+    const { registry, agentId } = this.#account;
+    const { epoch, authorized } = observation;
+    const kept = currentVoucher(this.#ledger, observation);
+    const bySignature = kept !== undefined && kept.voucher.cumulative >= authorized;
+    const limit = bySignature ? kept.voucher.cumulative : authorized;
+    if (limit === 0n) return undefined;
+    return {
+      registry,
+      agentId,
+      epoch,
+      voucherCumulative: limit,
+      cumulative: cumulative < limit ? cumulative : limit,
+      signature: bySignature ? kept.signature : '0x',
+    };
+  }
+
+  /** Whether the chain may have changed since it said what this refusal rests on: then it is asked before refusing. */
+  #recheck(
+    refusal: Refusal,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): { readonly ok: false; readonly error: Refusal } {
+    const { observation: known } = this.#ledger;
+    const chainSaidSo = !repeatsItself(refusal) && known !== undefined && nowMs - known.readAtMs > recheckMs;
+    return refuse(
+      observation === undefined && chainSaidSo ? { reason: 'observation_needed' as const } : refusal,
+    );
+  }
+
+  #standing(observation: Observation): Standing {
+    return standingOf(this.#ledger, observation, this.#terms);
+  }
+
+  #standingNow(): Standing {
+    const { observation } = this.#ledger;
+    if (observation === undefined) throw new Error('no observation: every caller has checked for one');
+    return this.#standing(observation);
+  }
+
+  #end(requestId: string, state: 'released' | 'expired'): void {
+    const holdId = this.#holdIds.get(requestId);
+    if (holdId === undefined) return;
+    this.#storage.transactionSync(() => this.#rows.end(holdId, state));
+    applyEnd(this.#ledger, requestId, state);
+    this.#holdIds.delete(requestId);
+  }
+
+  /** A row of its own for a nonce that came with nothing to hold. */
+  #insertNonce(caller: Caller, nowMs: number): void {
+    if (caller.nonce === undefined) return;
+    const read: Hold = { requestId: '', ceiling: 0n, epoch: 0n, deadlineMs: 0, priceTable: zeroHash };
+    this.#rows.insertHold(read, caller, nowMs, 'read');
+  }
+
+  /** One row, whenever another epoch than the last receipt's begins to count. */
+  #storeEpochs(epoch: bigint): void {
+    const epochs = new Map(this.#ledger.capturedByEpoch).set(epoch, capturedBefore(this.#ledger, epoch));
+    const newest = [...epochs].sort(([a], [b]) => (a < b ? -1 : 1)).slice(-epochsKept);
+    this.#storage.kv.put('epochs', JSON.stringify(newest.map((pair) => pair.map(String))));
+  }
+}
+
+/** Refusals that another look at the chain would not change. */
+const repeatsItself = ({ reason }: Refusal): boolean =>
+  reason === 'nonce_reused' ||
+  reason === 'nonce_expired' ||
+  reason === 'too_many_holds' ||
+  reason === 'voucher_wrong_agent' ||
+  reason === 'idempotency_in_progress' ||
+  reason === 'idempotency_key_reused' ||
+  reason === 'already_answered' ||
+  reason === 'observation_needed';
+
+const vouchersToJson = (vouchers: readonly KeptVoucher[]): string =>
+  JSON.stringify(vouchers.map((kept) => ({ ...voucherToJson(kept), signer: kept.signer })));
+
+function vouchersFromJson(json: string): KeptVoucher[] {
+  return (JSON.parse(json) as { signer: Address }[]).map((kept) => {
+    const signed = voucherFromJson(kept);
+    if (signed === undefined) throw new Error('a stored voucher does not read');
+    return { ...signed, signer: kept.signer };
+  });
+}
