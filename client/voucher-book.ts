@@ -1,8 +1,8 @@
 // The vouchers one agent signs for one account: which is current, when a new one is due, and how far it may go.
 import type { Account } from '../protocol/account-name.ts';
 import type { SignedVoucher, Voucher } from '../protocol/money/voucher.ts';
-import type { AccountStanding } from './account-standing.ts';
 import { AgentError } from './agent-error.ts';
+import type { FirstContact } from './gateway-link.ts';
 import type { PaymentDemand } from './payment-demand.ts';
 import type { VaultReading } from './vault-on-chain.ts';
 import {
@@ -12,13 +12,6 @@ import {
   type VoucherLimits,
   voucherBound,
 } from './voucher-limit.ts';
-
-/** What is learned at first contact: the gateway's word, and the chain's where one is asked. */
-export type FirstContact = {
-  readonly account: Account;
-  readonly standing: AccountStanding;
-  readonly vault: VaultReading | undefined;
-};
 
 export type VoucherPorts = {
   readonly limits: VoucherLimits;

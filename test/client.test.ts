@@ -4,12 +4,8 @@ import OpenAI from 'openai';
 import type { Address } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { describe, expect, it } from 'vitest';
-import {
-  type AgentFetch,
-  type AgentFetchOptions,
-  createAgentFetch,
-  type ReceiptProblem,
-} from '../client/agent-fetch.ts';
+import { type AgentFetch, type AgentFetchOptions, createAgentFetch } from '../client/agent-fetch.ts';
+import type { ReceiptProblem } from '../client/receipt-desk.ts';
 import { agent, amountPerCall, type FakeGateway, fakeGateway, type Lies, origin } from './fake-gateway.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);

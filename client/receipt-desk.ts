@@ -1,0 +1,278 @@
+// Every paid call ends here: with a receipt that is right, a problem, or a caller who left before it came.
+import type { Hex } from 'viem';
+import { receiptDigest, receiptFromJson, type SignedReceipt } from '../protocol/receipt.ts';
+import { AgentError } from './agent-error.ts';
+import { checkReceipt, type Exchange, type Mismatch, parseReceipt } from './check-receipt.ts';
+import { type FirstContact, type GatewayLink, unusable } from './gateway-link.ts';
+import type { OutgoingRequest, SignedCall } from './outgoing-request.ts';
+import { ReceiptHistory } from './receipt-history.ts';
+import { createReceiptScanner } from './receipt-scanner.ts';
+import { type BodyEnding, watchBody } from './watched-body.ts';
+
+export type CheckedReceipt = {
+  readonly signed: SignedReceipt;
+  /** The receipt's name and log entry. */
+  readonly digest: Hex;
+  /** Of the call it is for. */
+  readonly url: string;
+  /** False where the answer was not read to its end, so that its hash could not be compared. */
+  readonly responseChecked: boolean;
+};
+
+/** What is wrong with the receipt of one call. */
+export type ReceiptProblem = {
+  readonly url: string;
+  /** The gateway's name for the call, for support. */
+  readonly requestId: string | undefined;
+  readonly receipt: SignedReceipt | undefined;
+  readonly mismatches: readonly Mismatch[];
+};
+
+/** How a paid call ended. */
+export type CallOutcome =
+  | { readonly kind: 'receipt'; readonly receipt: CheckedReceipt }
+  | { readonly kind: 'problem'; readonly problem: ReceiptProblem }
+  /** The caller left before the receipt came; `reconcile` asks for it. */
+  | { readonly kind: 'left' };
+
+/** Thrown in strict mode by reading the body to its end. */
+export class ReceiptMismatchError extends AgentError {
+  readonly problem: ReceiptProblem;
+
+  constructor(problem: ReceiptProblem) {
+    const reasons = problem.mismatches.map(({ name, detail }) => `${name}: ${detail}`).join('; ');
+    super('receipt_mismatch', `The receipt of ${problem.url} is not right: ${reasons}`);
+    this.name = 'ReceiptMismatchError';
+    this.problem = problem;
+  }
+}
+
+/** A call that was sent and whose receipt has not come. */
+export type SentCall = Pick<Exchange, 'authorization' | 'requestHash' | 'model' | 'sentAt'> & {
+  readonly url: string;
+  /** Its answer is still being waited for or read: the receipt may yet come by itself. */
+  open: boolean;
+};
+
+export type ReceiptDeskOptions = {
+  readonly link: GatewayLink;
+  /** Once, whoever asks. */
+  readonly contact: () => Promise<FirstContact>;
+  /** Of our vouchers. */
+  readonly epoch: () => bigint | undefined;
+  /** Told the amount of each receipt that is right, in base units. */
+  readonly spend: (amount: bigint) => void;
+  readonly strict: boolean;
+  readonly onReceipt: ((receipt: CheckedReceipt) => void) | undefined;
+  readonly onProblem: ((problem: ReceiptProblem) => void) | undefined;
+  /** Milliseconds. */
+  readonly now: () => number;
+};
+
+const receiptHeader = 'Tallystick-Receipt';
+const receiptsKept = 100;
+const missingKept = 1_000;
+/** Pages of receipts read in one reconciliation. */
+const pagesMax = 50;
+
+type Context = Pick<ReceiptProblem, 'url' | 'requestId'>;
+
+export class ReceiptDesk {
+  readonly #options: ReceiptDeskOptions;
+  readonly #history = new ReceiptHistory();
+  readonly #receipts: CheckedReceipt[] = [];
+  readonly #outcomes = new WeakMap<Response, Promise<CallOutcome>>();
+  readonly #reading = new Set<Promise<unknown>>();
+  readonly #sent = new Map<Hex, SentCall>();
+  #reconciling: Promise<number> | undefined;
+
+  constructor(options: ReceiptDeskOptions) {
+    this.#options = options;
+  }
+
+  /** The newest receipts that were right, oldest first. */
+  get receipts(): readonly CheckedReceipt[] {
+    return this.#receipts;
+  }
+
+  /** Receipts are only new after this point. */
+  startAt({ standing }: FirstContact): void {
+    this.#history.startAt(standing);
+  }
+
+  outcomeOf(response: Response): Promise<CallOutcome> | undefined {
+    return this.#outcomes.get(response);
+  }
+
+  async settled(): Promise<void> {
+    while (this.#reading.size > 0) await Promise.all(this.#reading);
+  }
+
+  /** A call is about to be sent: whatever becomes of it, it may have to be paid for. */
+  expect(call: SignedCall, request: OutgoingRequest): SentCall {
+    const sent: SentCall = {
+      authorization: call.authorization,
+      requestHash: request.requestHash,
+      model: modelOf(request.body),
+      sentAt: call.sentAt,
+      url: request.url.href,
+      open: true,
+    };
+    this.#sent.set(sent.authorization, sent);
+    for (const oldest of this.#sent.keys()) {
+      if (this.#sent.size <= missingKept) break;
+      this.#sent.delete(oldest);
+    }
+    return sent;
+  }
+
+  /** The call was refused: it costs nothing. */
+  forget(sent: SentCall): void {
+    this.#sent.delete(sent.authorization);
+  }
+
+  /** The response as the caller gets it, its receipt checked by the time it has been read. */
+  watch(response: Response, sent: SentCall): Response {
+    const header = response.headers.get(receiptHeader);
+    if (!response.ok && header === null) return response;
+    const scanner = createReceiptScanner();
+    const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
+    const context = { url: sent.url, requestId: response.headers.get('x-request-id') ?? undefined };
+    const ending = Promise.withResolvers<CallOutcome>();
+    this.#reading.add(ending.promise);
+
+    const conclude = async (how: BodyEnding): Promise<CallOutcome> => {
+      const base64 = header ?? scanner.receipt;
+      const readAll = how === 'complete' || (isStream && scanner.done);
+      if (base64 === undefined) {
+        if (how !== 'complete') return { kind: 'left' };
+        return this.#problem(context, undefined, 'receipt_missing', 'the answer came without a receipt');
+      }
+      const read = parseReceipt(base64);
+      if (!read.ok) return this.#problem(context, undefined, 'receipt_unreadable', read.error);
+      return this.#judge(context, read.value, sent, readAll ? scanner.responseHash() : undefined);
+    };
+    const finish = async (how: BodyEnding): Promise<void> => {
+      try {
+        const outcome = await conclude(how);
+        ending.resolve(outcome);
+        if (this.#options.strict && outcome.kind === 'problem') {
+          throw new ReceiptMismatchError(outcome.problem);
+        }
+      } catch (error) {
+        ending.resolve({ kind: 'left' }); // of no effect where it was resolved above
+        throw error;
+      } finally {
+        sent.open = false;
+        this.#reading.delete(ending.promise);
+      }
+    };
+
+    const source = response.body ?? new Response('').body;
+    const body =
+      source &&
+      watchBody(source, {
+        push: (chunk) => scanner.push(chunk),
+        get holds() {
+          return isStream && scanner.receipt !== undefined;
+        },
+        get done() {
+          return isStream && scanner.done;
+        },
+        finish,
+      });
+    const { status, statusText, headers, url } = response;
+    const shown = new Response(body, { status, statusText, headers });
+    Object.defineProperty(shown, 'url', { value: url });
+    this.#outcomes.set(shown, ending.promise);
+    return shown;
+  }
+
+  /** Asks for the receipts that never arrived. Answers how many calls are still without. */
+  reconcile(): Promise<number> {
+    this.#reconciling ??= this.#askForReceipts().finally(() => {
+      this.#reconciling = undefined;
+    });
+    return this.#reconciling;
+  }
+
+  async #askForReceipts(): Promise<number> {
+    const missing = () => [...this.#sent.values()].filter(({ open }) => !open).length;
+    if (missing() === 0) return 0;
+    const { standing } = await this.#options.contact();
+    let from: bigint | undefined = standing.sequence + 1n;
+    for (let page = 0; from !== undefined && missing() > 0 && page < pagesMax; page += 1) {
+      const response = await this.#options.link.get(`/v1/receipts?from=${from}`);
+      if (!response.ok) throw unusable(`/v1/receipts answered ${response.status}`);
+      const { receipts, next } = (await response.json()) as { receipts?: unknown; next?: unknown };
+      if (!Array.isArray(receipts)) throw unusable('/v1/receipts: receipts: a list');
+      for (const item of receipts as unknown[]) {
+        const read = receiptFromJson(item);
+        const sent = read.ok ? this.#sent.get(read.value.receipt.authorization) : undefined;
+        // An open call's receipt comes by itself, and is then judged with the response's hash.
+        if (!read.ok || sent === undefined || sent.open) continue;
+        await this.#judge({ url: sent.url, requestId: undefined }, read.value, sent, undefined);
+      }
+      const following = typeof next === 'string' && /^[1-9]\d{0,14}$/.test(next) ? BigInt(next) : undefined;
+      from = following !== undefined && following > from ? following : undefined;
+    }
+    return missing();
+  }
+
+  async #judge(
+    context: Context,
+    signed: SignedReceipt,
+    sent: SentCall,
+    responseHash: Hex | undefined,
+  ): Promise<CallOutcome> {
+    const { link, epoch, now, spend, onReceipt } = this.#options;
+    const { receipt } = signed;
+    const endedAt = Math.floor(now() / 1000);
+    let mismatches: Mismatch[];
+    try {
+      const [account, terms] = await Promise.all([link.account(), link.terms(receipt.priceTable)]);
+      mismatches = checkReceipt(signed, { ...sent, account, epoch: epoch(), responseHash, endedAt }, terms);
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      return this.#problem(context, signed, 'unverifiable', detail);
+    }
+    if (mismatches.length === 0) mismatches = this.#history.add(receipt);
+    if (mismatches.length > 0) return this.#report({ ...context, receipt: signed, mismatches });
+    this.#sent.delete(sent.authorization);
+    spend(receipt.amount);
+    const checked: CheckedReceipt = {
+      signed,
+      digest: receiptDigest(receipt),
+      url: context.url,
+      responseChecked: responseHash !== undefined,
+    };
+    this.#receipts.push(checked);
+    if (this.#receipts.length > receiptsKept) this.#receipts.shift();
+    onReceipt?.(checked);
+    return { kind: 'receipt', receipt: checked };
+  }
+
+  #problem(
+    context: Context,
+    receipt: SignedReceipt | undefined,
+    name: Mismatch['name'],
+    detail: string,
+  ): CallOutcome {
+    return this.#report({ ...context, receipt, mismatches: [{ name, detail }] });
+  }
+
+  #report(problem: ReceiptProblem): CallOutcome {
+    this.#options.onProblem?.(problem);
+    return { kind: 'problem', problem };
+  }
+}
+
+function modelOf(body: Uint8Array): string | undefined {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder().decode(body));
+    const model = typeof json === 'object' && json !== null ? (json as { model?: unknown }).model : undefined;
+    return typeof model === 'string' ? model : undefined;
+  } catch {
+    return undefined; // not JSON: the gateway will say so
+  }
+}
