@@ -174,7 +174,7 @@ export class ReceiptDesk {
       watchBody(source, {
         push: (chunk) => scanner.push(chunk),
         get holds() {
-          return isStream && scanner.receipt !== undefined;
+          return isStream && (scanner.receipt !== undefined || scanner.done);
         },
         get done() {
           return isStream && scanner.done;

@@ -8,7 +8,7 @@ export type ReceiptScanner = {
   push(chunk: Uint8Array): void;
   /** The base64 of the last receipt comment; undefined until one is complete. */
   readonly receipt: string | undefined;
-  /** Nothing but a complete `data: [DONE]` event has come after the receipt. */
+  /** What came last is a complete `data: [DONE]` event. */
   readonly done: boolean;
   /** SHA-256 of all bytes so far but the last receipt comment: the receipt's `responseHash` (protocol, section 4). */
   responseHash(): Hex;
@@ -19,8 +19,9 @@ const prefix = utf8ToBytes(': tallystick-receipt ');
 const commentBytesMax = 65_536;
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-const doneEvents = /^data: ?\[DONE\](\n\n|\r\n\r\n|\r\r)$/;
-const doneBytesMax = 20;
+/** The last event of a stream, with the end of what was before it. */
+const doneEvent = /(\n\n|\r\n\r\n|\r\r)data: ?\[DONE\](\n\n|\r\n\r\n|\r\r)$/;
+const tailLength = 32;
 
 /**
  * A machine without I/O. Only the last comment counts as the receipt: an upstream may have sent one of its own earlier,
@@ -36,15 +37,14 @@ export function createReceiptScanner(): ReceiptScanner {
   /** What may become the comment: not hashed yet. */
   let candidate: number[] | undefined;
   let lineEnded = false;
-  let tail: number[] = [];
+  /** The last content, a byte a character; begins with an empty line, so that what comes first begins an event. */
+  let tail = '\n\n';
 
   function content(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     whole.update(bytes);
     withoutLast?.update(bytes);
-    if (receipt !== undefined && tail.length <= doneBytesMax) {
-      tail.push(...bytes.subarray(0, doneBytesMax + 1));
-    }
+    tail = (tail + String.fromCharCode(...bytes.subarray(-tailLength))).slice(-tailLength);
   }
 
   function giveBack(): void {
@@ -57,7 +57,7 @@ export function createReceiptScanner(): ReceiptScanner {
     withoutLast = whole.clone();
     whole.update(Uint8Array.from(bytes));
     receipt = String.fromCharCode(...bytes.slice(prefix.length, -2));
-    tail = [];
+    tail = '\n\n';
     candidate = undefined;
     lineEnded = false;
     atLineStart = true;
@@ -102,9 +102,7 @@ export function createReceiptScanner(): ReceiptScanner {
       return receipt;
     },
     get done() {
-      return (
-        receipt !== undefined && candidate === undefined && doneEvents.test(String.fromCharCode(...tail))
-      );
+      return candidate === undefined && doneEvent.test(tail);
     },
     responseHash() {
       const hash = (withoutLast ?? whole).clone();

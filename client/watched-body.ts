@@ -5,7 +5,7 @@ export type BodyEnding = 'complete' | 'cancelled' | 'broken';
 
 export type BodyWatcher = {
   push(chunk: Uint8Array): void;
-  /** From here on bytes are held until `finish` has decided: what follows is the last event only. */
+  /** Bytes are held until `finish` has decided: nothing but the last event is left to come. */
   readonly holds: boolean;
   /** All is there that can come; the end of the connection need not be waited for. */
   readonly done: boolean;

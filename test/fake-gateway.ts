@@ -226,7 +226,7 @@ export function fakeGateway(spender: Address, lies: Lies = {}): FakeGateway {
           voucher: `${gateway.voucher}`,
           captured: `${gateway.captured}`,
           held: `${gateway.held}`,
-          available: `${gateway.voucher - gateway.captured - gateway.held}`,
+          available: '0',
           sequence: `${gateway.receipts.length}`,
         }),
       );
@@ -378,8 +378,10 @@ export function fakeGateway(spender: Address, lies: Lies = {}): FakeGateway {
         else if (!gateway.hangs) controller.close();
         else await new Promise(() => undefined);
       },
-      cancel() {
+      async cancel() {
         gateway.cancelled += 1;
+        // A client that goes away does not stop the meter.
+        for await (const _ of source);
       },
     });
     return new Response(body, { headers: { 'content-type': 'text/event-stream', 'x-request-id': 'call-2' } });
