@@ -4,8 +4,9 @@ pragma solidity ^0.8.28;
 /// @title The tree maths of RFC 9162, section 2.1, over SHA-256
 /// @notice `leafHash = sha256(0x00 || entry)`, `nodeHash = sha256(0x01 || left || right)`, and the empty tree's root is
 /// `sha256("")`. An entry is 32 bytes.
-/// @dev Hashing is done by the precompile at 0x02 from one 65-byte buffer whose prefix is written once. The buffer lies
-/// past the free memory pointer and is given back, so that memory does not grow with the proof.
+/// @dev Nodes are hashed by the precompile at 0x02 from 0x1f to 0x5f: the prefix, written once, the left and the right hash.
+/// The right one, and the answer, lie on the free memory pointer, which is put back before the assembly ends. Whether the
+/// call succeeds is not asked: it can only run out of gas, at less than 100, and then so does whoever called.
 library MerkleTree {
     /// @dev sha256(""), the root of a tree without leaves.
     bytes32 internal constant EMPTY_ROOT = 0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855;
@@ -31,41 +32,38 @@ library MerkleTree {
             sn = uint256(size) - 1; // size > index >= 0
         }
         bytes32 node = leaf;
-        bool fits = true;
+        bool fits;
         assembly ("memory-safe") {
-            function parent(prefixed, left, right) -> node_ {
-                mstore(add(prefixed, 0x01), left)
-                mstore(add(prefixed, 0x21), right)
-                if iszero(staticcall(gas(), 0x02, prefixed, 0x41, 0x00, 0x20)) { revert(0, 0) }
-                node_ := mload(0x00)
-            }
-            let buffer := mload(0x40)
-            mstore8(buffer, 0x01)
+            let free := mload(0x40)
+            mstore8(0x1f, 0x01)
             let at := proof.offset
             let end := add(at, shl(5, proof.length))
-            for {} lt(at, end) { at := add(at, 0x20) } {
-                // step 4a
-                if iszero(sn) {
-                    fits := 0
-                    break
-                }
+            // steps 4 and 4a: a proof that goes on when sn is 0 is not used up, and does not fit
+            for {} mul(lt(at, end), sn) { at := add(at, 0x20) } {
                 // step 4b
                 switch or(and(fn, 1), eq(fn, sn))
-                case 0 { node := parent(buffer, node, calldataload(at)) }
+                case 0 {
+                    mstore(0x20, node)
+                    mstore(0x40, calldataload(at))
+                }
                 default {
-                    node := parent(buffer, calldataload(at), node)
+                    mstore(0x20, calldataload(at))
+                    mstore(0x40, node)
                     // A right-hand border node without a sibling on these levels: it is carried up as it is.
                     for {} iszero(or(and(fn, 1), iszero(fn))) {} {
                         fn := shr(1, fn)
                         sn := shr(1, sn)
                     }
                 }
+                pop(staticcall(gas(), 0x02, 0x1f, 0x41, 0x40, 0x20))
+                node := mload(0x40)
                 // step 4c
                 fn := shr(1, fn)
                 sn := shr(1, sn)
             }
+            mstore(0x40, free)
             // step 5
-            fits := and(fits, and(iszero(sn), eq(node, root)))
+            fits := and(and(iszero(sn), eq(at, end)), eq(node, root))
         }
         return fits;
     }
@@ -86,67 +84,73 @@ library MerkleTree {
         // 2.1.4.2 step 1
         if (proof.length == 0) return false;
 
-        bool fits = true;
+        return _extends(uint256(oldSize) - 1, oldRoot, uint256(newSize) - 1, newRoot, proof);
+    }
+
+    /// @dev RFC 9162, 2.1.4.2 from step 2 on. The RFC's one loop (step 6) is cut in two where fn and sn become equal: before,
+    /// only the last bit of fn decides on which side a hash stands; after, it is always the left one, and levels at which fn
+    /// is even have none. Sizes alone say how many hashes are used, so whether that is what there is can be asked at the
+    /// end; until then a read beyond the proof reads other calldata and does no harm.
+    /// @param fn last index of the old tree
+    /// @param sn last index of the new tree, larger
+    function _extends(uint256 fn, bytes32 oldRoot, uint256 sn, bytes32 newRoot, bytes32[] calldata proof)
+        private
+        view
+        returns (bool fits)
+    {
         assembly ("memory-safe") {
-            function parent(prefixed, left, right) -> node_ {
-                mstore(add(prefixed, 0x01), left)
-                mstore(add(prefixed, 0x21), right)
-                if iszero(staticcall(gas(), 0x02, prefixed, 0x41, 0x00, 0x20)) { revert(0, 0) }
-                node_ := mload(0x00)
-            }
-            // step 3
-            let fn := sub(oldSize, 1)
-            let sn := sub(newSize, 1)
+            let at := proof.offset
+            let end := add(at, shl(5, proof.length))
             // step 4
             for {} and(fn, 1) {} {
                 fn := shr(1, fn)
                 sn := shr(1, sn)
             }
-            let at := proof.offset
-            let end := add(at, shl(5, proof.length))
             // steps 2 and 5: when the old tree is complete (fn is now 0) its root is the first hash and is left out
             let oldNode := oldRoot
             if fn {
                 oldNode := calldataload(at)
                 at := add(at, 0x20)
             }
-            let newNode := oldNode
+            let free := mload(0x40)
+            mstore8(0x1f, 0x01)
+            mstore(0x40, oldNode) // the new tree's node stays where the precompile leaves it
 
-            let buffer := mload(0x40)
-            mstore8(buffer, 0x01)
-            // step 6
-            for {} lt(at, end) { at := add(at, 0x20) } {
-                // step 6a
-                if iszero(sn) {
-                    fits := 0
-                    break
+            function joinLeft(at_, oldNode_) -> parent {
+                mstore(0x20, calldataload(at_))
+                let newNode_ := mload(0x40)
+                pop(staticcall(gas(), 0x02, 0x1f, 0x41, 0x40, 0x20))
+                parent := mload(0x40)
+                // As long as both are one hash, so are their parents.
+                if xor(oldNode_, newNode_) {
+                    newNode_ := parent
+                    mstore(0x40, oldNode_)
+                    pop(staticcall(gas(), 0x02, 0x1f, 0x41, 0x40, 0x20))
+                    parent := mload(0x40)
+                    mstore(0x40, newNode_)
                 }
-                // step 6b
-                switch or(and(fn, 1), eq(fn, sn))
-                case 0 { newNode := parent(buffer, newNode, calldataload(at)) }
-                default {
-                    // As long as both are one hash, so are their parents.
-                    switch eq(oldNode, newNode)
-                    case 0 {
-                        oldNode := parent(buffer, calldataload(at), oldNode)
-                        newNode := parent(buffer, calldataload(at), newNode)
-                    }
-                    default {
-                        oldNode := parent(buffer, calldataload(at), oldNode)
-                        newNode := oldNode
-                    }
-                    for {} iszero(or(and(fn, 1), iszero(fn))) {} {
-                        fn := shr(1, fn)
-                        sn := shr(1, sn)
-                    }
+            }
+            for {} xor(fn, sn) {} {
+                switch and(fn, 1)
+                case 0 {
+                    mstore(0x20, mload(0x40))
+                    mstore(0x40, calldataload(at))
+                    pop(staticcall(gas(), 0x02, 0x1f, 0x41, 0x40, 0x20))
                 }
-                // step 6c
+                default { oldNode := joinLeft(at, oldNode) }
+                at := add(at, 0x20)
                 fn := shr(1, fn)
                 sn := shr(1, sn)
             }
+            for {} fn { fn := shr(1, fn) } {
+                if and(fn, 1) {
+                    oldNode := joinLeft(at, oldNode)
+                    at := add(at, 0x20)
+                }
+            }
             // step 7
-            fits := and(fits, and(iszero(sn), and(eq(oldNode, oldRoot), eq(newNode, newRoot))))
+            fits := and(eq(at, end), and(eq(oldNode, oldRoot), eq(mload(0x40), newRoot)))
+            mstore(0x40, free)
         }
-        return fits;
     }
 }

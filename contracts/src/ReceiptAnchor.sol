@@ -13,12 +13,16 @@ import {MerkleTree} from "./MerkleTree.sol";
 /// (hot) pays for the transactions. The *head key* says what the head is. Neither of the last two can move a head alone.
 /// Only the newest head is stored; older ones are found in {Anchored}.
 contract ReceiptAnchor is EIP712 {
-    /// @dev One slot for what every anchor reads and writes, one for the root, one for the head key.
+    /// @dev An anchor reads and writes the first two slots and no other.
     struct Log {
-        address sender;
         uint64 size;
-        bool closed;
+        /// What {_authority} makes of sender and head key, so that both are checked by one read; zero in a closed log.
+        uint192 authority;
+        // slot 1
         bytes32 root;
+        // from slot 2 on: what changes rarely
+        address sender;
+        bool closed;
         address headKey;
         address owner;
         address pendingOwner;
@@ -126,6 +130,7 @@ contract ReceiptAnchor is EIP712 {
         log.owner = msg.sender;
         log.sender = sender;
         log.headKey = headKey;
+        log.authority = _authority(sender, headKey);
         log.root = MerkleTree.EMPTY_ROOT;
         emit LogOpened(logId, msg.sender, origin, sender, headKey);
         if (firstReceiptKey != address(0)) _addReceiptKey(logId, firstReceiptKey, 0);
@@ -148,13 +153,14 @@ contract ReceiptAnchor is EIP712 {
         bytes calldata daReference
     ) external {
         Log storage log = _logs[logId];
-        if (msg.sender != log.sender) revert NotSender(logId, msg.sender);
-        if (log.closed) revert LogIsClosed(logId);
-        if (size == log.size && root == log.root) return;
-        // An error leaves the zero address, which is never a head key.
-        (address signer,,) = ECDSA.tryRecoverCalldata(headDigest(logId, size, root), headSignature);
-        if (signer != log.headKey) revert BadHeadSignature();
-        (uint64 heldSize, bytes32 heldRoot) = _advance(log, size, root, consistencyProof);
+        (uint64 heldSize, bytes32 heldRoot) = (log.size, log.root);
+        if (size == heldSize && root == heldRoot) return _checkSender(log, logId);
+        _checkHead(log, logId, size, root, headSignature);
+        if (size < heldSize) revert HeadWouldShrink(heldSize, size);
+        if (!MerkleTree.extends(heldSize, heldRoot, size, root, consistencyProof)) {
+            revert NotConsistent(heldSize, heldRoot, size, root);
+        }
+        (log.size, log.root) = (size, root);
         emit Anchored(logId, size, root, heldSize, heldRoot, daReference);
     }
 
@@ -164,6 +170,7 @@ contract ReceiptAnchor is EIP712 {
         if (successor == logId) revert BadSuccessor();
         Log storage log = _logs[logId];
         log.closed = true;
+        log.authority = 0;
         log.successor = successor;
         emit LogClosed(logId, log.size, log.root, successor);
     }
@@ -175,6 +182,7 @@ contract ReceiptAnchor is EIP712 {
         if (sender == address(0)) revert ZeroAddress();
         Log storage log = _logs[logId];
         log.sender = sender;
+        log.authority = _authority(sender, log.headKey);
         emit SenderChanged(logId, sender, log.size);
     }
 
@@ -183,6 +191,7 @@ contract ReceiptAnchor is EIP712 {
         if (headKey == address(0)) revert ZeroAddress();
         Log storage log = _logs[logId];
         log.headKey = headKey;
+        log.authority = _authority(log.sender, headKey);
         emit HeadKeyChanged(logId, headKey, log.size);
     }
 
@@ -296,19 +305,26 @@ contract ReceiptAnchor is EIP712 {
 
     // ----------------------------------------------------------------------------------------------------------- private
 
-    /// @dev Moves a log's head on, if the new tree begins with the held one.
-    /// @return heldSize the size until now
-    /// @return heldRoot the root until now
-    function _advance(Log storage log, uint64 size, bytes32 root, bytes32[] calldata consistencyProof)
+    /// @dev Who may make heads, in one word: who sends them and whose key signs them.
+    function _authority(address sender, address headKey) private pure returns (uint192) {
+        return uint192(uint256(keccak256(abi.encode(sender, headKey))));
+    }
+
+    /// @dev Whether the caller may anchor, and the head key signed this head.
+    function _checkHead(Log storage log, bytes32 logId, uint64 size, bytes32 root, bytes calldata headSignature)
         private
-        returns (uint64 heldSize, bytes32 heldRoot)
+        view
     {
-        (heldSize, heldRoot) = (log.size, log.root);
-        if (size < heldSize) revert HeadWouldShrink(heldSize, size);
-        if (!MerkleTree.extends(heldSize, heldRoot, size, root, consistencyProof)) {
-            revert NotConsistent(heldSize, heldRoot, size, root);
-        }
-        (log.size, log.root) = (size, root);
+        // An error leaves the zero address, which is never a head key.
+        (address signer,,) = ECDSA.tryRecoverCalldata(headDigest(logId, size, root), headSignature);
+        if (_authority(msg.sender, signer) == log.authority) return;
+        _checkSender(log, logId);
+        revert BadHeadSignature();
+    }
+
+    function _checkSender(Log storage log, bytes32 logId) private view {
+        if (msg.sender != log.sender) revert NotSender(logId, msg.sender);
+        if (log.closed) revert LogIsClosed(logId);
     }
 
     function _checkLogOwner(bytes32 logId) private view {

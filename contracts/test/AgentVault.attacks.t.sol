@@ -496,10 +496,7 @@ contract AgentVaultAttacks is Stage {
         fund(1 ether);
         AgentVault.Claim memory claim = AgentVault.Claim(agent, 0, cumulative, cumulative, r, vs);
         AgentVault.ClaimStatus status = settle(claim);
-        yes(
-            status == AgentVault.ClaimStatus.BadSignature || status == AgentVault.ClaimStatus.NothingDue,
-            "refused"
-        );
+        yes(status == AgentVault.ClaimStatus.BadSignature || status == AgentVault.ClaimStatus.NothingDue, "refused");
         eq(look().claimed, 0, "nothing");
     }
 }

@@ -18,7 +18,9 @@ contract AgentVaultGas is Fixture {
         registry = new IdentityRegistry();
         address[] memory registries = new address[](1);
         registries[0] = address(registry);
-        vault = new AgentVault(registries, address(0), address(this), OPERATOR, address(0xBA9), 1 days, "https://a.example");
+        vault = new AgentVault(
+            registries, address(0), address(this), OPERATOR, address(0xBA9), 1 days, "https://a.example"
+        );
         vm.deal(address(this), 10_000 ether);
         for (uint256 i = 0; i < AGENTS; ++i) {
             registry.register();
@@ -26,7 +28,9 @@ contract AgentVaultGas is Fixture {
             vault.deposit{value: 5 ether}(address(registry), i, 5 ether);
         }
         AgentVault.Claim[] memory first = new AgentVault.Claim[](AGENTS);
-        for (uint256 i = 0; i < AGENTS; ++i) first[i] = claim(i, 1_234_567_890_123_456_789 + i * 7919);
+        for (uint256 i = 0; i < AGENTS; ++i) {
+            first[i] = claim(i, 1_234_567_890_123_456_789 + i * 7919);
+        }
         vm.prank(OPERATOR);
         vault.settle(address(registry), first);
     }

@@ -65,8 +65,7 @@ abstract contract Stage is Fixture {
         view
         returns (AgentVault.Claim memory)
     {
-        (uint8 v, bytes32 r, bytes32 s) =
-            vm.sign(key, vault_.voucherDigest(address(registry), agentId, epoch, ceiling));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, vault_.voucherDigest(address(registry), agentId, epoch, ceiling));
         return AgentVault.Claim(agentId, epoch, ceiling, cumulative, r, compact(v, s));
     }
 
