@@ -1,6 +1,6 @@
 // The whole of tallystick on one machine: chain, contracts, storage node, Qwen stand-in, the Worker in workerd, and agents.
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { type Address, formatEther, type Hex, parseEther } from 'viem';
@@ -88,13 +88,24 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const leftovers = leftoversIn(path.join(localDir, 'processes.json'));
   const reaped = leftovers.reap();
   if (reaped > 0) progress(`ended ${reaped} processes an earlier stack left behind`);
+  for (const name of readdirSync(localDir)) {
+    if (name.startsWith('state-')) rmSync(path.join(localDir, name), { recursive: true, force: true });
+  }
   const stateDir = mkdtempSync(path.join(localDir, 'state-'));
 
+  const descriptionFile = path.join(localDir, 'stack.json');
+  const cleanUp = (): void => {
+    leftovers.clear();
+    rmSync(descriptionFile, { force: true });
+    rmSync(stateDir, { recursive: true, force: true });
+  };
+  // miniflare ends the process itself on Ctrl-C, so what must not stay behind is removed as it exits.
+  process.once('exit', cleanUp);
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const end of closers.splice(0).reverse()) await end().catch(() => undefined);
-    leftovers.clear();
-    rmSync(stateDir, { recursive: true, force: true });
+    process.removeListener('exit', cleanUp);
+    cleanUp();
   };
 
   try {
@@ -214,9 +225,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       payee,
       agents,
     };
-    const descriptionFile = path.join(localDir, 'stack.json');
     writeFileSync(descriptionFile, `${JSON.stringify(description, null, 2)}\n`);
-    closers.push(async () => rmSync(descriptionFile, { force: true }));
 
     return {
       ...description,
