@@ -24,6 +24,7 @@ export type StoredReceipt = { readonly receipt: Receipt; readonly digest: Hex };
 
 /** A call with an `Idempotency-Key`, as its row remembers it. */
 export type StoredCall = {
+  readonly requestId: string;
   readonly key: string;
   readonly requestHash: Hex;
   readonly createdMs: number;
@@ -179,17 +180,20 @@ export class AccountRows {
     return this.#all('nonce_until >= ?', nowSeconds);
   }
 
-  /** Calls with an `Idempotency-Key` begun after a time; a released one is as if it had not been made. */
+  /** Calls with an `Idempotency-Key` begun after a time, oldest first; a released one is as if it had not been made. */
   idempotentCalls(sinceMs: number): StoredCall[] {
     return this.#all<Row & { created_ms: number }>(
       `idempotency_key IS NOT NULL AND created_ms > ? AND state <> 'released'`,
       sinceMs,
-    ).map((row) => ({
-      key: row.idempotency_key ?? '',
-      requestHash: row.request_hash as Hex,
-      createdMs: row.created_ms,
-      ...(row.id > 0 ? { sequence: BigInt(row.id) } : {}),
-    }));
+    )
+      .sort((a, b) => a.created_ms - b.created_ms)
+      .map((row) => ({
+        key: row.idempotency_key ?? '',
+        requestId: row.request_id,
+        requestHash: row.request_hash as Hex,
+        createdMs: row.created_ms,
+        ...(row.id > 0 ? { sequence: BigInt(row.id) } : {}),
+      }));
   }
 
   /** The answer kept with a receipt, if it was. */

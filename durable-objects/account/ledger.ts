@@ -27,6 +27,7 @@ export type Idempotency = { readonly key: string; readonly requestHash: Hex };
 
 /** What became of a call with an `Idempotency-Key`. A released one is forgotten: nothing was charged, so it may run again. */
 export type IdempotentCall = {
+  readonly requestId: string;
   readonly requestHash: Hex;
   readonly untilMs: number;
   /** Of its receipt; absent while it runs, and after it expired. */
@@ -417,7 +418,8 @@ export function applyHold(
   applyNonce(ledger, caller);
   if (hold.idempotency) {
     const { key, requestHash } = hold.idempotency;
-    ledger.idempotent.set(key, { requestHash, untilMs: nowMs + idempotencyWindowMs });
+    const { requestId } = hold;
+    ledger.idempotent.set(key, { requestId, requestHash, untilMs: nowMs + idempotencyWindowMs });
   }
   if (vouchers !== undefined) ledger.vouchers = vouchers;
 }
@@ -431,15 +433,24 @@ export function applyEnd(ledger: Ledger, requestId: string, state: 'released' | 
   const hold = ledger.holds.get(requestId);
   if (hold === undefined) return;
   takeHold(ledger, hold);
-  if (state === 'released' && hold.idempotency) ledger.idempotent.delete(hold.idempotency.key);
+  const call = idempotentCall(ledger, hold);
+  if (state === 'released' && call) ledger.idempotent.delete(call.key);
 }
 
 export function applyCapture(ledger: Ledger, hold: Hold, charge: Charge, sequence: bigint): void {
   takeHold(ledger, hold);
   ledger.capturedByEpoch.set(charge.epoch, charge.cumulative);
-  const { idempotency } = hold;
+  const call = idempotentCall(ledger, hold);
+  if (call) ledger.idempotent.set(call.key, { ...call.call, sequence });
+}
+
+/** What is remembered under a hold's key, unless the key's window has passed and another call has taken it since. */
+function idempotentCall(
+  ledger: Ledger,
+  { requestId, idempotency }: Hold,
+): { readonly key: string; readonly call: IdempotentCall } | undefined {
   const call = idempotency && ledger.idempotent.get(idempotency.key);
-  if (idempotency && call) ledger.idempotent.set(idempotency.key, { ...call, sequence });
+  return call?.requestId === requestId ? { key: idempotency?.key ?? '', call } : undefined;
 }
 
 function takeHold(ledger: Ledger, hold: Hold): void {
