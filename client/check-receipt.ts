@@ -14,6 +14,7 @@ import {
 } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { KnownPrices } from './deployment.ts';
+import type { StatedUsage } from './stated-usage.ts';
 
 /** What is wrong with a receipt, for programs. */
 export type MismatchName =
@@ -37,7 +38,7 @@ export type MismatchName =
   | 'price_table'
   /** More than the usage costs by the price table. */
   | 'amount'
-  /** Counts that cannot be: parts larger than their whole. */
+  /** Counts that cannot be (parts larger than their whole), or that the answer itself contradicts. */
   | 'usage'
   | 'time'
   | 'merge_by'
@@ -62,6 +63,8 @@ export type Exchange = {
   readonly requestHash: Hex;
   /** SHA-256 of what we read; undefined when we did not read to the end, and then not checked. */
   readonly responseHash: Hex | undefined;
+  /** Tokens as the answer itself states them; undefined where it does not. */
+  readonly statedUsage: StatedUsage | undefined;
   /** As the request named it; undefined when it could not be read from the body. */
   readonly model: string | undefined;
   /** Unix seconds: when the request was signed, and when its answer ended. */
@@ -143,6 +146,15 @@ export function checkReceipt(signed: SignedReceipt, exchange: Exchange, terms: R
     () =>
       `of ${usage.input} input tokens ${usage.cachedInput} cached and ${usage.cacheCreation} created, of ${usage.output} output tokens ${usage.thinking} thinking`,
   );
+  const { statedUsage: stated } = exchange;
+  if (stated && !usage.estimated) {
+    expect(
+      'usage',
+      usage.input === stated.input && usage.output === stated.output,
+      () =>
+        `the receipt counts ${usage.input} tokens in and ${usage.output} out, the answer ${stated.input} and ${stated.output}`,
+    );
+  }
   const price = priceOf(prices.table, receipt.model);
   if (price === undefined) {
     expect('amount', false, () => `the price table has no model ${receipt.model}`);

@@ -7,6 +7,7 @@ import { type FirstContact, type GatewayLink, unusable } from './gateway-link.ts
 import type { OutgoingRequest, SignedCall } from './outgoing-request.ts';
 import { ReceiptHistory } from './receipt-history.ts';
 import { createReceiptScanner } from './receipt-scanner.ts';
+import { createUsageReader, type StatedUsage } from './stated-usage.ts';
 import { type BodyEnding, watchBody } from './watched-body.ts';
 
 export type CheckedReceipt = {
@@ -75,6 +76,10 @@ const missingKept = 1_000;
 /** Pages of receipts read in one reconciliation. */
 const pagesMax = 50;
 
+/** What was seen of an answer. */
+type Answer = { readonly responseHash: Hex | undefined; readonly statedUsage: StatedUsage | undefined };
+const unread: Answer = { responseHash: undefined, statedUsage: undefined };
+
 type Context = Pick<ReceiptProblem, 'url' | 'requestId'>;
 
 export class ReceiptDesk {
@@ -137,6 +142,7 @@ export class ReceiptDesk {
     if (!response.ok && header === null) return response;
     const scanner = createReceiptScanner();
     const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
+    const usage = createUsageReader(isStream);
     const context = { url: sent.url, requestId: response.headers.get('x-request-id') ?? undefined };
     const ending = Promise.withResolvers<CallOutcome>();
     this.#reading.add(ending.promise);
@@ -150,7 +156,8 @@ export class ReceiptDesk {
       }
       const read = parseReceipt(base64);
       if (!read.ok) return this.#problem(context, undefined, 'receipt_unreadable', read.error);
-      return this.#judge(context, read.value, sent, readAll ? scanner.responseHash() : undefined);
+      const answer = readAll ? { responseHash: scanner.responseHash(), statedUsage: usage.read() } : unread;
+      return this.#judge(context, read.value, sent, answer);
     };
     const finish = async (how: BodyEnding): Promise<void> => {
       try {
@@ -172,7 +179,10 @@ export class ReceiptDesk {
     const body =
       source &&
       watchBody(source, {
-        push: (chunk) => scanner.push(chunk),
+        push: (chunk) => {
+          scanner.push(chunk);
+          usage.push(chunk);
+        },
         get holds() {
           return isStream && (scanner.receipt !== undefined || scanner.done);
         },
@@ -211,7 +221,7 @@ export class ReceiptDesk {
         const sent = read.ok ? this.#sent.get(read.value.receipt.authorization) : undefined;
         // An open call's receipt comes by itself, and is then judged with the response's hash.
         if (!read.ok || sent === undefined || sent.open) continue;
-        await this.#judge({ url: sent.url, requestId: undefined }, read.value, sent, undefined);
+        await this.#judge({ url: sent.url, requestId: undefined }, read.value, sent, unread);
       }
       const following = typeof next === 'string' && /^[1-9]\d{0,14}$/.test(next) ? BigInt(next) : undefined;
       from = following !== undefined && following > from ? following : undefined;
@@ -223,7 +233,7 @@ export class ReceiptDesk {
     context: Context,
     signed: SignedReceipt,
     sent: SentCall,
-    responseHash: Hex | undefined,
+    answer: Answer,
   ): Promise<CallOutcome> {
     const { link, epoch, now, spend, onReceipt } = this.#options;
     const { receipt } = signed;
@@ -231,7 +241,7 @@ export class ReceiptDesk {
     let mismatches: Mismatch[];
     try {
       const [account, terms] = await Promise.all([link.account(), link.terms(receipt.priceTable)]);
-      mismatches = checkReceipt(signed, { ...sent, account, epoch: epoch(), responseHash, endedAt }, terms);
+      mismatches = checkReceipt(signed, { ...sent, ...answer, account, epoch: epoch(), endedAt }, terms);
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
       return this.#problem(context, signed, 'unverifiable', detail);
@@ -244,7 +254,7 @@ export class ReceiptDesk {
       signed,
       digest: receiptDigest(receipt),
       url: context.url,
-      responseChecked: responseHash !== undefined,
+      responseChecked: answer.responseHash !== undefined,
     };
     this.#receipts.push(checked);
     if (this.#receipts.length > receiptsKept) this.#receipts.shift();

@@ -40,7 +40,7 @@ export class VoucherBook {
   readonly #ports: VoucherPorts;
   #opening: Promise<FirstContact> | undefined;
   #opened: FirstContact | undefined;
-  #known: KnownSpending = { baseline: 0n, receipts: 0n, claimed: 0n };
+  #known: KnownSpending = { baseline: 0n, receipts: 0n };
   #epoch = 0n;
   #current: SignedVoucher | undefined;
   #highestSigned = 0n;
@@ -62,11 +62,7 @@ export class VoucherBook {
       (contact) => {
         this.#opened = contact;
         this.#epoch = contact.vault?.epoch ?? contact.standing.epoch;
-        this.#known = {
-          baseline: baselineOf(this.#ports, contact),
-          receipts: 0n,
-          claimed: contact.vault?.claimed ?? 0n,
-        };
+        this.#known = { baseline: baselineOf(this.#ports, contact), receipts: 0n };
         return contact;
       },
       (error: unknown) => {
@@ -132,7 +128,7 @@ export class VoucherBook {
     return this.#inTurn(async () => {
       const { account } = await this.open();
       if (demand.epoch !== this.#epoch) await this.#changeEpoch(account, demand);
-      if (demand.required > this.#bound()) await this.#learn(account);
+      if (demand.required > this.#bound()) await this.#ports.reconcile();
       const bound = this.#bound();
       const spent = spentOf(this.#known);
       if (demand.required > bound) {
@@ -157,13 +153,6 @@ export class VoucherBook {
     return voucherBound(this.#ports.limits, this.#known);
   }
 
-  /** What can be known beyond the gateway's word: receipts that were not delivered, claims on the chain. */
-  async #learn(account: Account): Promise<void> {
-    await this.#ports.reconcile();
-    const vault = await this.#ports.readVault?.(account);
-    if (vault) this.#known = { ...this.#known, claimed: vault.claimed };
-  }
-
   /** Epochs change with withdrawals and spender changes. A voucher for one that the chain does not know is not signed. */
   async #changeEpoch(account: Account, demand: PaymentDemand): Promise<void> {
     const vault = await this.#ports.readVault?.(account);
@@ -174,7 +163,6 @@ export class VoucherBook {
       );
     }
     this.#epoch = vault.epoch;
-    this.#known = { ...this.#known, claimed: vault.claimed };
     this.#current = undefined;
     this.#delivered = false;
   }

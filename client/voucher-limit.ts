@@ -14,19 +14,17 @@ export type VoucherLimits = {
 
 /** What this client knows of the account's spending without taking the gateway's word for it. Base units. */
 export type KnownSpending = {
-  /** Where it started from: claimed on the chain, or remembered by the developer. */
+  /** Where it started from: what was claimed on the chain by then, or what the developer remembers. */
   readonly baseline: bigint;
-  /** Sum of the receipts since, each of them checked. */
+  /**
+   * Sum of the receipts since, each of them checked. Later claims on the chain do not count: an operator that claims what a
+   * voucher allows without having answered would be given the next voucher for it, and so on to the end of the deposit.
+   */
   readonly receipts: bigint;
-  /** What the chain said last was claimed; 0 where no chain is asked. */
-  readonly claimed: bigint;
 };
 
-/** What is known to be spent. A claim on chain can include calls of other processes with the same agent. */
-export function spentOf({ baseline, receipts, claimed }: KnownSpending): bigint {
-  const counted = baseline + receipts;
-  return counted > claimed ? counted : claimed;
-}
+/** What is known to be spent. */
+export const spentOf = ({ baseline, receipts }: KnownSpending): bigint => baseline + receipts;
 
 /** The largest cumulative a voucher may have now. */
 export function voucherBound(limits: VoucherLimits, known: KnownSpending): bigint {
@@ -67,7 +65,7 @@ function explain(demand: RefusedDemand): string {
       : `${spent} known to be spent + limits.perVoucher ${limits.perVoucher}`;
   const remedy =
     claimedCaptured > spent
-      ? `The gateway says ${claimedCaptured} was spent, of which this client knows ${spent}. If the rest is yours, say so: give rpcUrl (what was claimed on chain counts), spentBefore (what you remember), or a higher limit.`
+      ? `The gateway says ${claimedCaptured} was spent, of which this client knows ${spent}. If the rest is yours, from before or by other processes with this agent, start with rpcUrl (what was claimed on chain by then counts), with spentBefore (what you remember), or with a higher limit.`
       : `The call may cost ${claimedCeiling}, and ${claimedHeld} is held for calls in flight: lower max_tokens, run fewer calls at once, or raise limits.perVoucher.`;
   return `A voucher of ${required} is asked for, and the most this client signs is ${bound} (${cap}). ${remedy} Amounts are in base units. Nothing was signed or charged.`;
 }

@@ -225,6 +225,11 @@ describe('a receipt that is wrong', () => {
       ['amount'],
     ],
     [
+      'more tokens than the answer says',
+      { receipt: (r) => ({ ...r, usage: { ...r.usage, output: 6n }, amount: 34n, cumulative: 34n }) },
+      ['usage'],
+    ],
+    [
       'more cached than input',
       { receipt: (r) => ({ ...r, usage: { ...r.usage, cachedInput: 11n } }) },
       ['usage', 'amount'],

@@ -347,7 +347,8 @@ export function fakeGateway(spender: Address, lies: Lies = {}): FakeGateway {
   function stream(request: Request, capture: (body: Uint8Array) => SignedReceipt): Response {
     const chunk = (delta: object, finish: string | null) =>
       `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'qwen-test', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
-    const content = `${chunk({ role: 'assistant', content: 'Grüße, ' }, null)}${chunk({ content: '你好' }, null)}${lies.streamExtra ?? ''}${chunk({}, 'stop')}`;
+    const usageChunk = `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'qwen-test', choices: [], usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } })}\n\n`;
+    const content = `${chunk({ role: 'assistant', content: 'Grüße, ' }, null)}${chunk({ content: '你好' }, null)}${lies.streamExtra ?? ''}${chunk({}, 'stop')}${usageChunk}`;
     const done = 'data: [DONE]\n\n';
     async function* parts(): AsyncGenerator<Uint8Array> {
       const head = utf8ToBytes(lies.body?.(content) ?? content);
