@@ -1,0 +1,59 @@
+// What the answer itself says it used: upstream's count, on its way to the caller. Pure.
+
+export type StatedUsage = { readonly input: bigint; readonly output: bigint };
+
+/** Of a stream only the end is kept: the usage chunk is its last event but `[DONE]`. */
+const streamTailBytes = 16_384;
+
+/**
+ * Collects as much of a body as is needed to read its usage: all of a JSON answer, the end of a stream.
+ */
+export function createUsageReader(isStream: boolean): {
+  push(chunk: Uint8Array): void;
+  /** `undefined` where the answer does not say: most streams do only when asked to (`stream_options.include_usage`). */
+  read(): StatedUsage | undefined;
+} {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  return {
+    push(chunk) {
+      parts.push(chunk.slice());
+      length += chunk.length;
+      while (isStream && parts.length > 1 && length - (parts[0]?.length ?? 0) >= streamTailBytes) {
+        length -= parts.shift()?.length ?? 0;
+      }
+    },
+    read() {
+      const decoder = new TextDecoder();
+      const text = parts.map((part) => decoder.decode(part, { stream: true })).join('') + decoder.decode();
+      parts = [];
+      return isStream ? lastUsage(text) : usageOf(parsed(text));
+    },
+  };
+}
+
+function lastUsage(text: string): StatedUsage | undefined {
+  for (const line of text.split(/\r\n|\r|\n/).reverse()) {
+    const stated = line.startsWith('data:') ? usageOf(parsed(line.slice(5))) : undefined;
+    if (stated) return stated;
+  }
+  return undefined;
+}
+
+function usageOf(json: unknown): StatedUsage | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { usage } = json as { usage?: unknown };
+  if (typeof usage !== 'object' || usage === null) return undefined;
+  const { prompt_tokens: input, completion_tokens: output } = usage as Readonly<Record<string, unknown>>;
+  return isCount(input) && isCount(output) ? { input: BigInt(input), output: BigInt(output) } : undefined;
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // half an event, or no JSON at all
+  }
+}
