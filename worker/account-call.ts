@@ -1,5 +1,6 @@
 import type { AgentAccount } from '../durable-objects/account/agent-account.ts';
-import type { Refusal } from '../durable-objects/account/ledger.ts';
+import type { Caller, Refusal } from '../durable-objects/account/ledger.ts';
+import type { Bearer } from '../durable-objects/account/session-keys.ts';
 import type { Observation } from '../durable-objects/chain/observation.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
 import { accountName } from '../protocol/account-name.ts';
@@ -14,18 +15,29 @@ export const accountOf = (call: Call, { account }: Authenticated): DurableObject
 
 /**
  * Asks the agent's account. A warm account answers at once; one without a fresh reading of the chain says so, and is asked
- * again with one: the account itself never waits on a network.
+ * again with one: the account itself never waits on a network. One that finds code at the signer's address says that too,
+ * and is asked again once the code has been asked.
  */
-export async function askAccount<T>(
+export async function askAccount<T, C extends Caller | Bearer>(
   call: Call,
-  caller: Authenticated,
-  ask: (observation?: Observation) => Promise<Result<T, Refusal>>,
+  caller: Authenticated & { readonly caller: C },
+  ask: (who: C | Caller, observation?: Observation) => Promise<Result<T, Refusal>>,
 ): Promise<Result<T, Problem>> {
-  let answer = await ask();
-  if (!answer.ok && answer.error.reason === 'observation_needed') {
+  let who: C | Caller = caller.caller;
+  let answer = await ask(who);
+  if (needs(answer, 'observation_needed')) {
     const observation = await readObservation(caller.chain, caller.account, call.now);
     if (!observation.ok) return refuse(chainUnavailable(observation.error));
-    answer = await ask(observation.value);
+    answer = await ask(who, observation.value);
+  }
+  if (needs(answer, 'contract_check_needed') && caller.askContract) {
+    const proven = await caller.askContract();
+    if (!proven.ok) return proven;
+    who = proven.value;
+    answer = await ask(who);
   }
   return answer.ok ? ok(answer.value) : refuse(problemOfRefusal(call, caller, answer.error));
 }
+
+const needs = (answer: Result<unknown, Refusal>, reason: Refusal['reason']): boolean =>
+  !answer.ok && answer.error.reason === reason;

@@ -11,6 +11,7 @@ import type { Problem } from './problem.ts';
 
 /** What an account's refusal looks like from outside. `observation_needed` never gets here: the worker answers it itself. */
 export function problemOfRefusal(call: Call, { account, caller }: Authenticated, refusal: Refusal): Problem {
+  const signer = 'signer' in caller ? caller.signer : "the session key's maker";
   switch (refusal.reason) {
     case 'observation_needed':
       return chainUnavailable('the chain was read, but the reading was too old to decide on');
@@ -18,7 +19,7 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
       return {
         status: 401,
         code: 'unsupported_account',
-        detail: `${caller.signer} holds code, so its owner's ECDSA signature does not speak for it, and contract accounts are not served yet. Sign with the agent's EOA wallet.`,
+        detail: `${signer} holds code, so an ECDSA signature alone does not speak for it: its code has to accept the signature (ERC-1271).`,
       };
     case 'agent_unknown':
       return {
@@ -30,7 +31,41 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
       return {
         status: 403,
         code: 'signer_not_allowed',
-        detail: `${caller.signer} is neither agent ${account.agentId}'s wallet nor its owner. Sign with one of them, or set the agent's wallet in the registry.`,
+        detail: `${signer} is neither agent ${account.agentId}'s wallet nor its owner. Sign with one of them, or set the agent's wallet in the registry.`,
+      };
+    case 'session_key_unknown':
+      return sessionKeyProblem(
+        401,
+        'session_key_invalid',
+        'This session key does not exist, or has been revoked. The agent makes keys with POST /v1/keys.',
+      );
+    case 'session_key_expired':
+      return sessionKeyProblem(
+        401,
+        'session_key_expired',
+        `This session key expired at ${new Date(refusal.expiresMs).toISOString()}. The agent makes keys with POST /v1/keys.`,
+      );
+    case 'session_key_model':
+      return sessionKeyProblem(
+        403,
+        'session_key_model_not_allowed',
+        `This session key is for ${refusal.models.join(', ')} only.`,
+      );
+    case 'session_key_cap':
+      return {
+        ...sessionKeyProblem(
+          403,
+          'session_key_cap_reached',
+          `This request may cost more than is left of this session key's cap: ${refusal.spent} of ${refusal.spendCap} spent, ${refusal.held} held by calls in flight. Lower max_tokens, or make another key. Nothing was charged.`,
+        ),
+        more: { spendCap: `${refusal.spendCap}`, spent: `${refusal.spent}`, held: `${refusal.held}` },
+      };
+    case 'too_many_session_keys':
+      return {
+        status: 409,
+        code: 'too_many_session_keys',
+        detail: `An agent may have ${refusal.limit} session keys, expired ones included. Delete one first: DELETE /v1/keys/:id.`,
+        headers: { 'x-should-retry': 'false' },
       };
     case 'nonce_expired':
       return {
@@ -86,6 +121,19 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
       return paymentRequired(call, { account, caller }, refusal);
   }
 }
+
+/** A refusal of a bearer: RFC 6750's challenge where another token might help, and no retry where it cannot. */
+export const sessionKeyProblem = (status: 401 | 403, code: string, detail: string): Problem => ({
+  status,
+  code,
+  detail,
+  headers: {
+    'x-should-retry': 'false',
+    ...(status === 401
+      ? { 'www-authenticate': `Bearer error="invalid_token", error_description="${code}"` }
+      : {}),
+  },
+});
 
 export const chainUnavailable = (why: string): Problem => ({
   status: 503,

@@ -19,9 +19,7 @@ const voucherBytesMax = 4096;
 export const account = (call: Call): Promise<Response> =>
   reading(call, async (caller) => {
     const stub = accountOf(call, caller);
-    const standing = await askAccount(call, caller, (observation) =>
-      stub.standing(caller.caller, observation),
-    );
+    const standing = await askAccount(call, caller, (who, observation) => stub.standing(who, observation));
     if (!standing.ok) return standing;
     const { account, chain } = caller;
     return ok({
@@ -41,8 +39,8 @@ export const receipts = (call: Call): Promise<Response> =>
     const from = sequenceOf(call.url.searchParams.get('from') ?? '1');
     if (!from.ok) return from;
     const stub = accountOf(call, caller);
-    const page = await askAccount(call, caller, (observation) =>
-      stub.receipts(caller.caller, from.value, observation),
+    const page = await askAccount(call, caller, (who, observation) =>
+      stub.receipts(who, from.value, observation),
     );
     if (!page.ok) return page;
     const last = page.value.at(-1);
@@ -114,8 +112,8 @@ export async function putVoucher(call: Call): Promise<Response> {
     );
   }
   const stub = accountOf(call, caller.value);
-  const standing = await askAccount(call, caller.value, (observation) =>
-    stub.putVoucher(caller.value.caller, voucher, observation),
+  const standing = await askAccount(call, caller.value, (who, observation) =>
+    stub.putVoucher(who, voucher, observation),
   );
   return standing.ok ? json(call, decimals(standing.value)) : problemResponse(standing.error, call.id, true);
 }
@@ -135,8 +133,8 @@ async function receiptOf(call: Call, caller: Authenticated, text: string): Promi
   const sequence = sequenceOf(text);
   if (!sequence.ok) return sequence;
   const stub = accountOf(call, caller);
-  const page = await askAccount(call, caller, (observation) =>
-    stub.receipts(caller.caller, sequence.value, observation),
+  const page = await askAccount(call, caller, (who, observation) =>
+    stub.receipts(who, sequence.value, observation),
   );
   if (!page.ok) return page;
   const found = page.value[0];

@@ -46,10 +46,11 @@ export async function reserve(
     ceiling: priced.ceiling,
     deadlineMs: call.now() + call.config.hold.lifetimeMs,
     priceTable,
+    model: priced.model,
     ...(voucher === undefined ? {} : { voucher }),
   };
-  const reserved = await askAccount(call, caller, (observation) =>
-    account.reserve(caller.caller, ask, observation),
+  const reserved = await askAccount(call, caller, (who, observation) =>
+    account.reserve(who, ask, observation),
   );
   if (!reserved.ok) return reserved;
   const { holdId } = reserved.value;

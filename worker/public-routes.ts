@@ -66,6 +66,10 @@ export function erc8128(call: Call): Response {
       paymentChallenges: true,
       routes: {
         '/v1/account': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
+        '/v1/keys': [
+          { methods: ['GET'], policy: routePolicy(call.config, 'reads') },
+          { methods: ['POST'], policy: routePolicy(call.config, 'spends') },
+        ],
         '/v1/receipts': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
         '/v1/receipts/*': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
       },

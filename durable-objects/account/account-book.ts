@@ -9,7 +9,7 @@ import { zeroHash } from '../../protocol/hex.ts';
 import { type SignedVoucher, voucherFromJson, voucherToJson } from '../../protocol/money/voucher.ts';
 import { type Receipt, receiptDigest } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
-import { type Observation, replaces } from '../chain/observation.ts';
+import { isFresh, type Observation, replaces } from '../chain/observation.ts';
 import { AccountRows, type LastReceipt, type StoredReceipt } from './account-rows.ts';
 import type { AccountStorage } from './account-storage.ts';
 import {
@@ -42,6 +42,7 @@ import {
   type Terms,
 } from './ledger.ts';
 import { type LogTerms, receiptOfCapture } from './receipt-of-capture.ts';
+import { type Bearer, type SessionKey, type SessionKeyStanding, SessionKeys } from './session-keys.ts';
 
 /** A refusal that rests on what the chain said is checked against the chain again unless it said so this recently. */
 const recheckMs = 3_000;
@@ -73,6 +74,7 @@ export class AccountBook {
   readonly #rows: AccountRows;
   readonly #ledger: Ledger = emptyLedger();
   readonly #holdIds = new Map<string, number>();
+  readonly #keys: SessionKeys;
   #last: LastReceipt | undefined;
   #acknowledged: bigint;
 
@@ -82,6 +84,7 @@ export class AccountBook {
     this.#terms = terms;
     this.#log = log;
     this.#rows = new AccountRows(storage.sql);
+    this.#keys = new SessionKeys(storage.sql);
 
     const ledger = this.#ledger;
     this.#last = this.#rows.lastReceipt();
@@ -96,6 +99,7 @@ export class AccountBook {
       ledger.holds.set(hold.requestId, hold);
       ledger.held += hold.ceiling;
       this.#holdIds.set(hold.requestId, id);
+      if (hold.sessionKey) this.#keys.noteHeld(hold.sessionKey, hold.ceiling);
     }
     for (const { signer, nonce, nonce_until } of this.#rows.liveNonces(Math.floor(nowMs / 1000))) {
       ledger.nonces.set(nonceKey(signer as Address, nonce), nonce_until);
@@ -141,7 +145,7 @@ export class AccountBook {
    * gives the same hold.
    */
   reserve(
-    caller: Caller,
+    asking: Caller | Bearer,
     ask: Reservation,
     observation: Observation | undefined,
     nowMs: number,
@@ -150,6 +154,11 @@ export class AccountBook {
     const held = this.#holdIds.get(ask.requestId);
     const seen = this.#ledger.observation;
     if (held !== undefined && seen) return ok({ holdId: held, standing: this.#standing(seen) });
+    const who = this.#callerOf(asking, nowMs);
+    if (!who.ok) return who;
+    const caller = who.value;
+    const within = caller.sessionKey && this.#keys.allows(caller.sessionKey, ask.ceiling, ask.model);
+    if (within && !within.ok) return within;
 
     const decision = decideReserve(this.#ledger, this.#account, this.#terms, caller, ask, nowMs);
     if (!decision.ok) return this.#recheck(decision.error, observation, nowMs);
@@ -161,6 +170,7 @@ export class AccountBook {
     });
     applyHold(this.#ledger, hold, caller, vouchers, nowMs);
     this.#holdIds.set(hold.requestId, holdId);
+    if (hold.sessionKey) this.#keys.noteHeld(hold.sessionKey, hold.ceiling);
     return ok({ holdId, standing: this.#standingNow() });
   }
 
@@ -189,10 +199,13 @@ export class AccountBook {
     if (found.state === 'released') return refuse('released');
     const { hold } = found;
 
-    const charge = decideCapture(this.#ledger, this.#terms, hold, outcome.cost, nowMs, more.unobserved);
-    if (!charge.ok) return charge;
+    const cost =
+      hold.sessionKey === undefined || open ? outcome.cost : this.#keys.room(hold.sessionKey, outcome.cost);
+    const decision = decideCapture(this.#ledger, this.#terms, hold, cost, nowMs, more.unobserved);
+    if (!decision.ok) return decision;
+    const charge = { ...decision.value, loss: decision.value.loss + outcome.cost - cost };
     const before = { sequence: this.sequence, digest: this.#last?.digest ?? zeroHash };
-    const receipt = receiptOfCapture(this.#account, this.#log, before, hold, charge.value, outcome, nowMs);
+    const receipt = receiptOfCapture(this.#account, this.#log, before, hold, charge, outcome, nowMs);
     const digest = receiptDigest(receipt);
     const { epoch, cumulative, sequence } = receipt;
     const answer = hold.idempotency && more.answer && more.answer.length <= answerBytesMax;
@@ -200,13 +213,18 @@ export class AccountBook {
       if (this.#last !== undefined && this.#last.epoch !== epoch) this.#storeEpochs(epoch);
       this.#rows.capture(
         this.#holdIds.get(outcome.requestId) ?? holdId,
-        charge.value,
+        charge,
         receipt,
         digest,
         answer && more.answer ? new Uint8Array(more.answer) : undefined,
       );
+      if (hold.sessionKey) this.#keys.writeSpend(hold.sessionKey, charge.amount);
     });
-    applyCapture(this.#ledger, hold, charge.value, sequence);
+    applyCapture(this.#ledger, hold, charge, sequence);
+    if (hold.sessionKey) {
+      if (open) this.#keys.noteHeld(hold.sessionKey, -hold.ceiling);
+      this.#keys.noteSpend(hold.sessionKey, charge.amount);
+    }
     this.#holdIds.delete(outcome.requestId);
     this.#last = { sequence, digest, epoch, cumulative };
     return ok(receipt);
@@ -227,12 +245,15 @@ export class AccountBook {
 
   /** Takes a voucher without a request. A signature is checked before anything else is looked at. */
   putVoucher(
-    caller: Caller,
+    asking: Caller | Bearer,
     signed: SignedVoucher,
     observation: Observation | undefined,
     nowMs: number,
   ): Result<Standing, Refusal> {
     this.observe(observation, nowMs);
+    const who = this.#callerOf(asking, nowMs);
+    if (!who.ok) return who;
+    const caller = who.value;
     const allowed = decideCaller(this.#ledger, caller, nowMs);
     if (!allowed.ok) return this.#recheck(allowed.error, observation, nowMs);
     const decision = decideVoucher(allowed.value, this.#account, signed);
@@ -249,19 +270,70 @@ export class AccountBook {
       if (vouchers) this.#storage.kv.put('vouchers', vouchersToJson(vouchers));
       this.#insertNonce(caller, nowMs);
     });
-    applyNonce(this.#ledger, caller);
+    applyNonce(this.#ledger, caller, nowMs);
     if (vouchers) this.#ledger.vouchers = vouchers;
     return ok(this.#standing(allowed.value));
   }
 
   /** Admits a caller who only reads: the nonce, if there is one, is consumed like any other. */
-  admit(caller: Caller, observation: Observation | undefined, nowMs: number): Result<Standing, Refusal> {
-    this.observe(observation, nowMs);
-    const allowed = decideCaller(this.#ledger, caller, nowMs);
-    if (!allowed.ok) return this.#recheck(allowed.error, observation, nowMs);
-    this.#storage.transactionSync(() => this.#insertNonce(caller, nowMs));
-    applyNonce(this.#ledger, caller);
-    return ok(this.#standing(allowed.value));
+  admit(
+    asking: Caller | Bearer,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<Standing, Refusal> {
+    const who = this.#callerOf(asking, nowMs);
+    if (!who.ok) return who;
+    const allowed = this.#consume(who.value, observation, nowMs, () => undefined);
+    return allowed.ok ? ok(this.#standing(allowed.value)) : allowed;
+  }
+
+  /** Keeps a session key: one row, and one for the nonce. */
+  addSessionKey(
+    caller: Caller,
+    key: Omit<SessionKey, 'maker'>,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<SessionKeyStanding, Refusal> {
+    const made: SessionKey = { ...key, maker: caller.signer };
+    const allowed = this.#consume(
+      caller,
+      observation,
+      nowMs,
+      () => this.#keys.writeAdd(made),
+      this.#keys.canAdd(),
+    );
+    if (!allowed.ok) return allowed;
+    this.#keys.noteAdd(made);
+    return ok({ ...made, spent: 0n, held: 0n });
+  }
+
+  sessionKeys(
+    caller: Caller,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<SessionKeyStanding[], Refusal> {
+    const allowed = this.#consume(caller, observation, nowMs, () => undefined);
+    return allowed.ok ? ok(this.#keys.list()) : allowed;
+  }
+
+  /** Revokes a session key at once; what it holds may still be captured. @returns whether there was one */
+  removeSessionKey(
+    caller: Caller,
+    id: string,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<boolean, Refusal> {
+    const had = this.#keys.has(id);
+    const allowed = this.#consume(caller, observation, nowMs, () => had && this.#keys.writeRemove(id));
+    if (!allowed.ok) return allowed;
+    this.#keys.noteRemove(id);
+    return ok(had);
+  }
+
+  /** What is known of the agent's identity, while it may be decided on. */
+  identity(nowMs: number): Observation | undefined {
+    const { observation } = this.#ledger;
+    return observation !== undefined && isFresh(observation, nowMs) ? observation : undefined;
   }
 
   /** Receipts in ascending order, from a sequence number on. */
@@ -317,6 +389,34 @@ export class AccountBook {
     );
   }
 
+  /** Who asks, when it is a session key: its maker, as far as the key goes. */
+  #callerOf(asking: Caller | Bearer, nowMs: number): Result<Caller, Refusal> {
+    if (!('keyHash' in asking)) return ok(asking);
+    const key = this.#keys.find(asking.keyHash, nowMs);
+    if (!key.ok) return key;
+    return ok({ signer: key.value.maker, verifiedBy: 'session key', sessionKey: key.value.id });
+  }
+
+  /** Admits a caller, consumes the nonce and writes what goes with it, in one transaction. `first` refuses after identity. */
+  #consume(
+    caller: Caller,
+    observation: Observation | undefined,
+    nowMs: number,
+    write: () => unknown,
+    first: Result<unknown, Refusal> = ok(undefined),
+  ): Result<Observation, Refusal> {
+    this.observe(observation, nowMs);
+    const allowed = decideCaller(this.#ledger, caller, nowMs);
+    if (!allowed.ok) return this.#recheck(allowed.error, observation, nowMs);
+    if (!first.ok) return first;
+    this.#storage.transactionSync(() => {
+      write();
+      this.#insertNonce(caller, nowMs);
+    });
+    applyNonce(this.#ledger, caller, nowMs);
+    return allowed;
+  }
+
   #standing(observation: Observation): Standing {
     return standingOf(this.#ledger, observation, this.#terms);
   }
@@ -331,6 +431,8 @@ export class AccountBook {
     const holdId = this.#holdIds.get(requestId);
     if (holdId === undefined) return;
     this.#storage.transactionSync(() => this.#rows.end(holdId, state));
+    const { sessionKey, ceiling = 0n } = this.#ledger.holds.get(requestId) ?? {};
+    if (sessionKey) this.#keys.noteHeld(sessionKey, -ceiling);
     applyEnd(this.#ledger, requestId, state);
     this.#holdIds.delete(requestId);
   }

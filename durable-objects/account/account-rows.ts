@@ -42,6 +42,7 @@ type Row = {
   id: number;
   state: HoldState;
   request_id: string;
+  signer: string | null;
   epoch: string;
   ceiling: string;
   deadline_ms: number;
@@ -114,7 +115,8 @@ export class AccountRows {
       this.#lowestId,
       state,
       hold.requestId,
-      caller.signer,
+      // A key's calls carry no nonce, which is what the signer is kept for.
+      hold.sessionKey ?? caller.signer,
       caller.nonce?.value ?? null,
       caller.nonce?.until ?? null,
       hold.idempotency?.key ?? null,
@@ -269,6 +271,7 @@ const holdOf = (row: Row): Hold => ({
   ...(row.idempotency_key === null
     ? {}
     : { idempotency: { key: row.idempotency_key, requestHash: row.request_hash as Hex } }),
+  ...(row.signer?.startsWith('key_') ? { sessionKey: row.signer } : {}),
 });
 
 function receiptOf(row: Row): StoredReceipt {

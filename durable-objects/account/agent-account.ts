@@ -16,6 +16,7 @@ import { AccountBook, type CaptureRefusal, type Claimable, type Reserved } from 
 import type { AccountStorage } from './account-storage.ts';
 import type { Caller, Outcome, Refusal, Reservation, Standing } from './ledger.ts';
 import { receiptsPage } from './receipts-page.ts';
+import type { Bearer, SessionKey, SessionKeyStanding } from './session-keys.ts';
 
 /** Captures wait this long for company before they are sent to the log together. */
 const outboxDelayMs = 500;
@@ -41,7 +42,7 @@ export class AgentAccount extends DurableObject<Env> {
   }
 
   /** See {@link AccountBook.reserve}. */
-  reserve(caller: Caller, ask: Reservation, observation?: Observation): Result<Reserved, Refusal> {
+  reserve(caller: Caller | Bearer, ask: Reservation, observation?: Observation): Result<Reserved, Refusal> {
     const reserved = this.#book.reserve(caller, ask, observation, Date.now());
     if (reserved.ok) this.#alarm.noLaterThan(ask.deadlineMs);
     return reserved;
@@ -69,21 +70,52 @@ export class AgentAccount extends DurableObject<Env> {
   }
 
   /** Takes a voucher without a request. */
-  putVoucher(caller: Caller, signed: SignedVoucher, observation?: Observation): Result<Standing, Refusal> {
+  putVoucher(
+    caller: Caller | Bearer,
+    signed: SignedVoucher,
+    observation?: Observation,
+  ): Result<Standing, Refusal> {
     return this.#book.putVoucher(caller, signed, observation, Date.now());
   }
 
   /** Where the account stands. */
-  standing(caller: Caller, observation?: Observation): Result<Standing & { sequence: bigint }, Refusal> {
+  standing(
+    caller: Caller | Bearer,
+    observation?: Observation,
+  ): Result<Standing & { sequence: bigint }, Refusal> {
     const seen = this.#book.admit(caller, observation, Date.now());
     return seen.ok ? ok({ ...seen.value, sequence: this.#book.sequence }) : seen;
   }
 
   /** A page of receipts in ascending order, from a sequence number on. */
-  receipts(caller: Caller, from: number, observation?: Observation): Result<Receipt[], Refusal> {
+  receipts(caller: Caller | Bearer, from: number, observation?: Observation): Result<Receipt[], Refusal> {
     const seen = this.#book.admit(caller, observation, Date.now());
     if (!seen.ok) return seen;
     return ok(this.#book.receipts(BigInt(from), receiptsPage).map((row) => row.receipt));
+  }
+
+  /** See {@link AccountBook.addSessionKey}. */
+  addSessionKey(
+    caller: Caller,
+    key: Omit<SessionKey, 'maker'>,
+    observation?: Observation,
+  ): Result<SessionKeyStanding, Refusal> {
+    return this.#book.addSessionKey(caller, key, observation, Date.now());
+  }
+
+  /** See {@link AccountBook.sessionKeys}. */
+  sessionKeys(caller: Caller, observation?: Observation): Result<SessionKeyStanding[], Refusal> {
+    return this.#book.sessionKeys(caller, observation, Date.now());
+  }
+
+  /** See {@link AccountBook.removeSessionKey}. */
+  removeSessionKey(caller: Caller, id: string, observation?: Observation): Result<boolean, Refusal> {
+    return this.#book.removeSessionKey(caller, id, observation, Date.now());
+  }
+
+  /** See {@link AccountBook.identity}. */
+  identity(): Observation | undefined {
+    return this.#book.identity(Date.now());
   }
 
   /** What Chain has read; requests bring observations of their own. */

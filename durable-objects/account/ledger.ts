@@ -6,7 +6,8 @@ import type { Account } from '../../protocol/account-name.ts';
 import { type SignedVoucher, voucherSigner } from '../../protocol/money/voucher.ts';
 import type { ReceiptUsage } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
-import { isFresh, type Observation } from '../chain/observation.ts';
+import { isFresh, type Observation, observationMaxAgeMs } from '../chain/observation.ts';
+import type { SessionKeyRefusal } from './session-keys.ts';
 
 /** Funds set aside for one request. */
 export type Hold = {
@@ -20,6 +21,8 @@ export type Hold = {
   readonly priceTable: Hex;
   /** The client's own name for this call, if it gave one. */
   readonly idempotency?: Idempotency;
+  /** Id of the session key it was made with, if it was. */
+  readonly sessionKey?: string;
 };
 
 /** `Idempotency-Key`, and what was asked under it. */
@@ -76,8 +79,15 @@ export type Terms = {
 /** Who asks: a verified signature, its code-at-address question left open for the observation to answer. */
 export type Caller = {
   readonly signer: Address;
-  /** How the signature was verified: by ECDSA recovery, or by asking the contract at the address (ERC-1271). */
-  readonly verifiedBy: 'ecdsa' | 'contract';
+  /**
+   * How the signature was verified: by ECDSA recovery, or by asking the contract at the address (ERC-1271). With a session
+   * key nothing was: its maker's signature was when it was made.
+   */
+  readonly verifiedBy: 'ecdsa' | 'contract' | 'session key';
+  /** When the contract was asked: its answer is as good as an observation, and for as long. */
+  readonly contractAskedMs?: number;
+  /** Id of the session key, whose maker is the signer. */
+  readonly sessionKey?: string;
   /** Absent where the route allows a request to be repeated. */
   readonly nonce?: { readonly value: string; readonly until: number };
 };
@@ -90,6 +100,8 @@ export type Reservation = {
   /** A voucher that came with the request, not yet checked. */
   readonly voucher?: SignedVoucher;
   readonly idempotency?: Idempotency;
+  /** The model that was priced: a session key may be for some only. */
+  readonly model?: string;
 };
 
 /** Where the account stands, as every payment refusal shows it. Base units. */
@@ -142,6 +154,7 @@ export type Refusal =
   | { readonly reason: 'idempotency_in_progress' }
   | { readonly reason: 'idempotency_key_reused'; readonly sequence?: bigint }
   | { readonly reason: 'already_answered'; readonly sequence: bigint }
+  | SessionKeyRefusal
   | PaymentRefusal;
 
 /** An agent with more calls than this in flight waits: the map of holds is bounded. */
@@ -149,6 +162,9 @@ export const holdsMax = 1024;
 
 /** `Idempotency-Key`s are remembered this long after the call began. */
 export const idempotencyWindowMs = 60 * 60_000;
+
+/** Nonces taken between two prunings of those whose window has passed. */
+const noncesBetweenPrunings = 256;
 
 /** Vouchers kept: the present epoch's, and a few that a reorg could bring back. */
 const vouchersKept = 4;
@@ -168,6 +184,9 @@ export function decideCaller(ledger: Ledger, caller: Caller, nowMs: number): Res
   }
   const hasCode = isWallet ? observation.walletHasCode : observation.ownerHasCode;
   if (hasCode && caller.verifiedBy === 'ecdsa') return refuse({ reason: 'contract_check_needed' });
+  if (caller.verifiedBy === 'contract' && !(nowMs - (caller.contractAskedMs ?? 0) <= observationMaxAgeMs)) {
+    return refuse({ reason: 'contract_check_needed' });
+  }
   if (caller.nonce !== undefined) {
     // A nonce is remembered until `until`; what arrives later could have been forgotten, so it is refused.
     if (caller.nonce.until * 1000 < nowMs) return refuse({ reason: 'nonce_expired' });
@@ -230,6 +249,7 @@ export function decideReserve(
       deadlineMs: ask.deadlineMs,
       priceTable: ask.priceTable,
       ...(ask.idempotency === undefined ? {} : { idempotency: ask.idempotency }),
+      ...(caller.sessionKey === undefined ? {} : { sessionKey: caller.sessionKey }),
     },
     vouchers: better === undefined ? undefined : keepVoucher(ledger.vouchers, better),
   });
@@ -415,7 +435,7 @@ export function applyHold(
   ledger.holds.set(hold.requestId, hold);
   ledger.held += hold.ceiling;
   ledger.capturedByEpoch.set(hold.epoch, capturedBefore(ledger, hold.epoch));
-  applyNonce(ledger, caller);
+  applyNonce(ledger, caller, nowMs);
   if (hold.idempotency) {
     const { key, requestHash } = hold.idempotency;
     const { requestId } = hold;
@@ -424,8 +444,11 @@ export function applyHold(
   if (vouchers !== undefined) ledger.vouchers = vouchers;
 }
 
-export function applyNonce(ledger: Ledger, { signer, nonce }: Caller): void {
-  if (nonce !== undefined) ledger.nonces.set(nonceKey(signer, nonce.value), nonce.until);
+export function applyNonce(ledger: Ledger, { signer, nonce }: Caller, nowMs: number): void {
+  if (nonce === undefined) return;
+  ledger.nonces.set(nonceKey(signer, nonce.value), nonce.until);
+  // An account that only reads sets no alarm, and must not remember for ever.
+  if (ledger.nonces.size % noncesBetweenPrunings === 0) forgetPast(ledger, nowMs);
 }
 
 /** The hold is given back. A released call may be made again under its `Idempotency-Key`; an expired one may yet be charged. */

@@ -4,7 +4,8 @@ import type { Keyid } from './keyid.ts';
 import type { Policy } from './policy.ts';
 import { isStrictSignature, type Recover } from './recover.ts';
 
-export type ChainAnswer = 'valid' | 'invalid' | 'unavailable';
+/** `stranger`: an account this request has no business with, so that no chain was asked on its behalf. */
+export type ChainAnswer = 'valid' | 'invalid' | 'stranger' | 'unavailable';
 
 /**
  * What only a chain can say. Always asked on the `keyid`'s chain: on another, a contract deployed at the same address
@@ -12,7 +13,7 @@ export type ChainAnswer = 'valid' | 'invalid' | 'unavailable';
  */
 export type ContractAccount = {
   /** Whether code is at the address, an EIP-7702 delegation included. */
-  readonly hasCode: (chainId: number, address: Hex) => Promise<boolean | 'unavailable'>;
+  readonly hasCode: (chainId: number, address: Hex) => Promise<boolean | 'stranger' | 'unavailable'>;
   /** ERC-1271 `isValidSignature(hash, signature)` on deployed code. */
   readonly isValidSignature: (
     chainId: number,
@@ -37,7 +38,11 @@ export type AccountProof =
   | { readonly ok: true; readonly account: ProvenAccount }
   | {
       readonly ok: false;
-      readonly code: 'bad_signature' | 'unsupported_account' | 'signature_verification_unavailable';
+      readonly code:
+        | 'bad_signature'
+        | 'unsupported_account'
+        | 'principal_not_allowed'
+        | 'signature_verification_unavailable';
       readonly message: string;
     };
 
@@ -62,6 +67,13 @@ const UNAVAILABLE: AccountProof = {
   message: "the account's chain could not be asked; try again shortly",
 };
 
+const STRANGER: AccountProof = {
+  ok: false,
+  code: 'principal_not_allowed',
+  message:
+    'the signature is no ECDSA signature of the keyid address, and no contract may use this route under it',
+};
+
 /** Asks a port. One that throws has failed to ask: a provider's exception must never read as a verdict. */
 export const asked = async <T>(question: () => Promise<T>): Promise<T | 'unavailable'> => {
   try {
@@ -77,6 +89,8 @@ const verdict = (answer: ChainAnswer, refused: string): AccountProof => {
       return proven('contract');
     case 'invalid':
       return bad(refused);
+    case 'stranger':
+      return STRANGER;
     case 'unavailable':
       return UNAVAILABLE;
   }
@@ -119,6 +133,11 @@ export const proveAccount = async (
 
   const code = await asked(() => contractAccount.hasCode(chainId, address));
   if (code === 'unavailable') return UNAVAILABLE;
+  if (code === 'stranger') {
+    // Nobody looked, so this one is judged as an EOA, and never called a plain one.
+    if (signedByKey()) return proven('eoa-unless-code');
+    return isStrictSignature(signature) ? bad(BAD_EOA) : STRANGER;
+  }
   if (code) {
     if (!universal) return eoaOnly('an account with code');
     const answer = await asked(() => contractAccount.isValidSignature(chainId, address, hash, signatureHex));
