@@ -177,7 +177,7 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
       case 'GET /models':
         return send(response, 200, {
           object: 'list',
-          data: [...Object.keys(prices.models), embeddingModel].map((model) => ({
+          data: Object.keys(prices.models).map((model) => ({
             id: model,
             object: 'model',
             created: 0,

@@ -198,8 +198,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       MERGE_DELAY_SECONDS: '120',
       ZERO_G_STORAGE_URL: storageNode.url,
       ZERO_G_FLOW: flow,
-      UPSTREAM_NAME: real ? 'dashscope' : 'qwen-stand-in',
-      UPSTREAM_BASE_URL: qwenUrl,
+      UPSTREAMS: JSON.stringify([
+        {
+          name: real ? 'dashscope' : 'qwen-stand-in',
+          dialect: 'dashscope',
+          baseUrl: qwenUrl,
+          secret: 'QWEN_API_KEY',
+        },
+      ]),
       QWEN_API_KEY: options.qwenApiKey ?? 'local-qwen-key',
       ...options.vars,
     };

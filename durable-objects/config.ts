@@ -37,7 +37,6 @@ export type Config = {
   /** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
   readonly hold: { readonly lifetimeMs: number; readonly marginMs: number };
   readonly zeroG: { readonly storageUrl: string; readonly flow: Address };
-  readonly upstream: { readonly name: string; readonly baseUrl: string };
 };
 
 /** The chain with this id, if it is served. */
@@ -78,10 +77,6 @@ function readConfig(env: Env): Config {
     zeroG: {
       storageUrl: url('ZERO_G_STORAGE_URL', env.ZERO_G_STORAGE_URL).href,
       flow: address('ZERO_G_FLOW', env.ZERO_G_FLOW),
-    },
-    upstream: {
-      name: text('UPSTREAM_NAME', env.UPSTREAM_NAME),
-      baseUrl: url('UPSTREAM_BASE_URL', env.UPSTREAM_BASE_URL).href.replace(/\/$/, ''),
     },
   };
 }

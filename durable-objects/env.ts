@@ -24,10 +24,10 @@ export type Env = {
   readonly HOLD_SECONDS?: string;
   readonly ZERO_G_STORAGE_URL: string;
   readonly ZERO_G_FLOW: string;
-  readonly UPSTREAM_NAME: string;
-  readonly UPSTREAM_BASE_URL: string;
-  /** Secrets. */
-  readonly QWEN_API_KEY: string;
+  /** JSON: who answers, in order. See docs/upstreams.md. */
+  readonly UPSTREAMS: string;
+  /** Secrets. Those of upstreams are named by UPSTREAMS; this one is the default's. */
+  readonly QWEN_API_KEY?: string;
   readonly OPERATOR_KEY: string;
   readonly RECEIPT_KEY: string;
   readonly HEAD_KEY: string;

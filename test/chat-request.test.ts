@@ -3,24 +3,25 @@ import { describe, expect, test } from 'vitest';
 import { prices } from '../protocol/prices.ts';
 import { ceilingCost } from '../protocol/pricing.ts';
 import { allowedParameters } from '../worker/chat-parameters.ts';
-import { type ChatRequest, readChatRequest } from '../worker/chat-request.ts';
+import { readChatRequest } from '../worker/chat-request.ts';
 import { type JsonValue, parseJson, serializeJson } from '../worker/json.ts';
+import type { PricedRequest } from '../worker/priced-request.ts';
 import { defaultRequestLimits } from '../worker/request-limits.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
 const utf8 = (text: string) => new TextEncoder().encode(text);
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 const hello = [{ role: 'user', content: 'hello' }];
 const read = (body: object) =>
   readChatRequest(utf8(JSON.stringify({ model: 'qwen-flash', messages: hello, ...body })), prices);
 
-function accepted(body: object): ChatRequest {
+function accepted(body: object): PricedRequest {
   const request = read(body);
   if (!request.ok) throw new Error(JSON.stringify(request.error));
   return request.value;
 }
-const forwarded = (body: object): { [key: string]: unknown } => JSON.parse(text(accepted(body).forwarded));
+const forwarded = (body: object): { [key: string]: unknown } =>
+  JSON.parse(serializeJson(accepted(body).body));
 const refusal = (body: object) => {
   const request = read(body);
   if (request.ok) throw new Error('was accepted');
@@ -109,14 +110,16 @@ describe('what goes upstream', () => {
       ' { "model" : "qwen-flash" , "messages" : [ { "role" : "user" , "content" : "h\\u0065llo" } ] } ';
     const plain = read({});
     const other = readChatRequest(utf8(spaced), prices);
-    expect(plain.ok && other.ok && text(other.value.forwarded)).toBe(plain.ok && text(plain.value.forwarded));
+    expect(plain.ok && other.ok && serializeJson(other.value.body)).toBe(
+      plain.ok && serializeJson(plain.value.body),
+    );
   });
 
   test('keeps a 20-digit seed', () => {
     const body =
       '{"model":"qwen-flash","messages":[{"role":"user","content":"hi"}],"seed":12345678901234567890}';
     const request = readChatRequest(utf8(body), prices);
-    expect(request.ok && text(request.value.forwarded)).toContain('"seed":12345678901234567890');
+    expect(request.ok && serializeJson(request.value.body)).toContain('"seed":12345678901234567890');
   });
 
   test('always asks for usage on a stream, and remembers whether the client did', () => {
@@ -155,14 +158,79 @@ describe('what goes upstream', () => {
       response_format: { type: 'json_object' },
       tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } }],
     };
-    expect(forwarded(sent)).toMatchObject(sent);
+    expect(forwarded({ ...sent, max_tokens: 1_000 })).toMatchObject(sent);
     const replaced = ['model', 'messages', 'stream', 'stream_options', 'enable_thinking'];
-    const limits = ['max_tokens', 'max_completion_tokens', 'thinking_budget'];
+    const limits = ['max_tokens', 'max_completion_tokens', 'thinking_budget', 'vl_high_resolution_images'];
     // Nothing on the allow-list goes untested.
     expect([...Object.keys(sent), ...replaced, ...limits].toSorted()).toEqual(
       [...allowedParameters.keys()].toSorted(),
     );
   });
+});
+
+describe('images', () => {
+  const data = `data:image/png;base64,${'A'.repeat(40)}`;
+  const look = (image: object, rest: object = {}) => [
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'look' },
+        { type: 'image_url', image_url: image, ...rest },
+      ],
+    },
+  ];
+  const model = 'qwen3-vl-plus';
+  const tokens = prices.models[model]?.maxImageTokens ?? 0;
+
+  test('cost at most what the model scales them to, however large the file is', () => {
+    const one = accepted({ model, messages: look({ url: data }) });
+    const text = accepted({ model, messages: [{ role: 'user', content: 'look' }] });
+    expect(tokens).toBe(16_386);
+    expect(Number(one.inputBound - text.inputBound)).toBeGreaterThanOrEqual(tokens);
+    const huge = accepted({
+      model,
+      messages: look({ url: `data:image/png;base64,${'A'.repeat(2_000_000)}` }),
+    });
+    expect(huge.inputBound).toBe(one.inputBound);
+    const two = accepted({ model, messages: [...look({ url: data }), ...look({ url: data })] });
+    expect(Number(two.inputBound - one.inputBound)).toBeGreaterThanOrEqual(tokens);
+    expect(forwarded({ model, messages: look({ url: data }) })['messages']).toEqual(look({ url: data }));
+  });
+
+  test.each<[string, object, object]>([
+    ['of a model that takes none', { messages: look({ url: data }) }, { code: 'unsupported_content' }],
+    ['at an address that is not https', { model, messages: look({ url: 'http://a.b/c.png' }) }, {}],
+    ['that are no images', { model, messages: look({ url: 'data:text/html;base64,AAAA' }) }, {}],
+    ['with a member nobody knows', { model, messages: look({ url: data, fps: 2 }) }, {}],
+    [
+      'larger than the model scales to',
+      { model, messages: look({ url: data }, { max_pixels: 20_000_000 }) },
+      {},
+    ],
+    [
+      'of the assistant',
+      { model, messages: [{ role: 'assistant', content: look({ url: data })[0]?.content }] },
+      {},
+    ],
+  ])('%s are refused', (_, body, expected) => {
+    expect(refusal(body)).toMatchObject({ status: 400, ...expected });
+  });
+
+  test('high resolution is a matter of models that see', () => {
+    expect(refusal({ vl_high_resolution_images: true })).toMatchObject({
+      param: 'vl_high_resolution_images',
+    });
+    expect(accepted({ model, vl_high_resolution_images: true }).inputBound).toBe(
+      accepted({ model }).inputBound,
+    );
+  });
+});
+
+test('a whole answer with more log probabilities than can be held is refused before it is generated', () => {
+  const many = { logprobs: true, top_logprobs: 20, max_tokens: 8_000 };
+  expect(refusal(many)).toMatchObject({ param: 'top_logprobs' });
+  expect(accepted({ ...many, stream: true }).stream).toBe(true);
+  expect(accepted({ ...many, max_tokens: 1_000 }).stream).toBe(false);
 });
 
 describe('the output bound', () => {
@@ -188,13 +256,13 @@ describe('the output bound', () => {
     [
       'an answer',
       { ...together, max_tokens: 100 },
-      { max_tokens: 100, max_completion_tokens: 8_292, enable_thinking: true },
+      { max_tokens: 100, thinking_budget: 8_192, enable_thinking: true },
       8_292,
     ],
     [
       'an answer and a budget',
       { ...together, max_tokens: 100, thinking_budget: 50 },
-      { max_tokens: 100, max_completion_tokens: 150, thinking_budget: 50, enable_thinking: true },
+      { max_tokens: 100, thinking_budget: 50, enable_thinking: true },
       150,
     ],
     [
@@ -273,14 +341,16 @@ describe('the output bound', () => {
         (model, body) => {
           const request = read({ model, ...body });
           if (!request.ok) return;
-          const sent = JSON.parse(text(request.value.forwarded));
+          const sent = JSON.parse(serializeJson(request.value.body));
           const thinks = sent.enable_thinking === true;
           // As Model Studio is documented: max_tokens leaves thinking alone, and older models know no other limit.
           const together = request.value.price.outputLimitParameter === 'max_completion_tokens';
           const apartBound =
             (sent.max_tokens ?? Infinity) + (thinks ? (sent.thinking_budget ?? Infinity) : 0);
-          const most = together ? Math.min(apartBound, sent.max_completion_tokens) : apartBound;
-          const overrun = together ? 10 : thinks ? 20 : 10;
+          const most = Math.min(apartBound, together ? (sent.max_completion_tokens ?? Infinity) : Infinity);
+          const overrun = sent.max_completion_tokens === undefined && thinks ? 20 : 10;
+          // A server need not take both.
+          expect(sent.max_tokens !== undefined && sent.max_completion_tokens !== undefined).toBe(false);
           expect(BigInt(most + overrun) * BigInt(body.n)).toBeLessThanOrEqual(request.value.outputBound);
           expect(request.value.thinkingPossible).toBe(thinks);
           // And never more than the client asked for.
@@ -508,7 +578,6 @@ describe('what has no bound is refused', () => {
     'logit_bias',
     'functions',
     'chat_template_kwargs',
-    'vl_high_resolution_images',
     'continuous_usage_stats',
     'toString',
     'constructor',

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type QwenStandIn, startQwenStandIn } from '../dev/qwen-stand-in.ts';
 import { countTokens, tokenise } from '../dev/qwen-tokens.ts';
 import { prices } from '../protocol/prices.ts';
+import { chatEvents } from '../worker/chat-events.ts';
 import { readChatRequest } from '../worker/chat-request.ts';
+import { serializeJson } from '../worker/json.ts';
 import { createMeter } from '../worker/meter.ts';
 
 const apiKey = 'sk-stand-in';
@@ -170,7 +172,7 @@ describe('streams', () => {
       n: 2,
       stream_options: { include_usage: true },
     });
-    const meter = createMeter({ includeUsage: false });
+    const meter = createMeter({ readEvent: chatEvents({ includeUsage: false }) });
     meter.push(new Uint8Array(await response.arrayBuffer()));
     expect(meter.seen.observed.since).toEqual({ thinkingBytes: 0, answerBytes: 0, frames: 0 });
     expect(meter.seen.usage?.thinking).toBeGreaterThan(0n);
@@ -241,7 +243,7 @@ describe('faults', () => {
       stream: true,
       stream_options: { include_usage: true },
     });
-    const meter = createMeter({ includeUsage: false });
+    const meter = createMeter({ readEvent: chatEvents({ includeUsage: false }) });
     let cut = false;
     try {
       for await (const chunk of response.body ?? []) meter.push(chunk);
@@ -342,7 +344,7 @@ describe('accounting', () => {
       const response = await fetch(`${standIn.url}/chat/completions`, {
         method: 'POST',
         headers: { authorization: `Bearer ${apiKey}` },
-        body: new Uint8Array(request.value.forwarded),
+        body: serializeJson(request.value.body),
       });
       const { usage } = (await response.json()) as {
         usage: { prompt_tokens: number; completion_tokens: number };

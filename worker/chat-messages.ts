@@ -1,6 +1,7 @@
+import type { ModelPrice } from '../protocol/price-table.ts';
 import { refusedContentParts } from './chat-parameters.ts';
-import { isJsonArray, isJsonObject, type JsonValue } from './json.ts';
-import { addArguments, addMessage, addName, addText, type PromptWeight } from './prompt-weight.ts';
+import { isJsonArray, isJsonObject, type JsonObject, type JsonValue } from './json.ts';
+import { addArguments, addImage, addMessage, addName, addText, type PromptWeight } from './prompt-weight.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { invalid, type RequestRefusal, unknownMember, wholeNumber } from './request-refusal.ts';
 
@@ -16,6 +17,7 @@ export function messagesFault(
   messages: JsonValue | undefined,
   limits: RequestLimits,
   weight: PromptWeight,
+  price: Pick<ModelPrice, 'maxImageTokens'>,
 ): RequestRefusal | undefined {
   if (!isJsonArray(messages) || messages.length === 0)
     return invalid('messages', 'A list of at least one message.');
@@ -25,13 +27,18 @@ export function messagesFault(
       `${messages.length} messages; at most ${limits.maxMessages}. Merge or drop old ones.`,
     );
   for (const [index, message] of messages.entries()) {
-    const fault = messageFault(message, `messages[${index}]`, weight);
+    const fault = messageFault(message, `messages[${index}]`, weight, price.maxImageTokens);
     if (fault) return fault;
   }
   return undefined;
 }
 
-function messageFault(message: JsonValue, path: string, weight: PromptWeight): RequestRefusal | undefined {
+function messageFault(
+  message: JsonValue,
+  path: string,
+  weight: PromptWeight,
+  maxImageTokens: number | undefined,
+): RequestRefusal | undefined {
   if (!isJsonObject(message)) return invalid(path, 'An object with role and content.');
   const role = message.get('role');
   const members = typeof role === 'string' ? roles.get(role) : undefined;
@@ -54,7 +61,8 @@ function messageFault(message: JsonValue, path: string, weight: PromptWeight): R
         param,
         message: `A ${role} message has no such member, or none with a known bound. Leave it out.`,
       };
-    const fault = memberFault(name, value, param, weight);
+    // Only people show pictures.
+    const fault = memberFault(name, value, param, weight, role === 'user' ? maxImageTokens : undefined);
     if (fault) return fault;
   }
   const content = message.get('content');
@@ -69,10 +77,11 @@ function memberFault(
   value: JsonValue,
   param: string,
   weight: PromptWeight,
+  maxImageTokens: number | undefined,
 ): RequestRefusal | undefined {
   switch (name) {
     case 'content':
-      return contentFault(value, param, weight);
+      return contentFault(value, param, weight, maxImageTokens);
     case 'tool_calls':
       return toolCallsFault(value, param, weight);
     case 'partial':
@@ -88,7 +97,12 @@ function memberFault(
   }
 }
 
-function contentFault(content: JsonValue, path: string, weight: PromptWeight): RequestRefusal | undefined {
+function contentFault(
+  content: JsonValue,
+  path: string,
+  weight: PromptWeight,
+  maxImageTokens: number | undefined,
+): RequestRefusal | undefined {
   if (typeof content === 'string') {
     addText(weight, [content]);
     return undefined;
@@ -99,13 +113,20 @@ function contentFault(content: JsonValue, path: string, weight: PromptWeight): R
     const param = `${path}[${index}]`;
     if (!isJsonObject(part)) return invalid(param, 'An object with type and text.');
     const type = part.get('type');
+    if (type === 'image_url') {
+      const fault = imageFault(part, param, weight, maxImageTokens);
+      if (fault) return fault;
+      continue;
+    }
     if (type !== 'text') {
       const reason = typeof type === 'string' ? refusedContentParts.get(type) : undefined;
       return {
         status: 400,
         code: 'unsupported_content',
         param: `${param}.type`,
-        message: reason ?? 'The only content parts here are {"type": "text", "text": "..."}.',
+        message:
+          reason ??
+          'The only content parts here are {"type": "text", "text": "..."} and {"type": "image_url", ...}.',
       };
     }
     const text = part.get('text');
@@ -123,7 +144,50 @@ function contentFault(content: JsonValue, path: string, weight: PromptWeight): R
       };
     }
   }
-  addText(weight, texts);
+  if (texts.length > 0) addText(weight, texts);
+  return undefined;
+}
+
+/** The widest area Model Studio scales a picture to: 16,384 tokens of 32 x 32 pixels. */
+const maxPixels = 16_384 * 32 * 32;
+
+/**
+ * A picture, by reference or within. However large it is, the model sees it scaled to at most `maxImageTokens`: that, and not
+ * the file, is the bound, so a picture need not be fetched or decoded to be priced.
+ */
+function imageFault(
+  part: JsonObject,
+  param: string,
+  weight: PromptWeight,
+  maxImageTokens: number | undefined,
+): RequestRefusal | undefined {
+  if (maxImageTokens === undefined)
+    return {
+      status: 400,
+      code: 'unsupported_content',
+      param: `${param}.type`,
+      message:
+        'Images go in user messages of a model whose images have a bound: GET /v1/models shows max_image_tokens.',
+    };
+  const image = part.get('image_url');
+  if (!isJsonObject(image)) return invalid(`${param}.image_url`, 'An object with a url.');
+  const stranger =
+    unknownMember(part, ['type', 'image_url', 'min_pixels', 'max_pixels'], param) ??
+    unknownMember(image, ['url', 'detail'], `${param}.image_url`);
+  if (stranger) return stranger;
+  const url = image.get('url');
+  if (
+    typeof url !== 'string' ||
+    !/^(https:\/\/[^\s]+|data:image\/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]+)$/.test(url)
+  )
+    return invalid(`${param}.image_url.url`, 'An https address, or data:image/...;base64,...');
+  const detail = image.get('detail') ?? 'auto';
+  if (detail !== 'auto' && detail !== 'low' && detail !== 'high')
+    return invalid(`${param}.image_url.detail`, 'auto, low or high.');
+  for (const name of ['min_pixels', 'max_pixels'])
+    if (part.get(name) !== undefined && wholeNumber(part.get(name), 1, maxPixels) === undefined)
+      return invalid(`${param}.${name}`, `A whole number from 1 to ${maxPixels}.`);
+  addImage(weight, maxImageTokens);
   return undefined;
 }
 

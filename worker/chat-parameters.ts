@@ -20,10 +20,13 @@ export type AllowedParameter = {
   readonly bound: string;
 };
 
+/** An endpoint's allow-list. */
+export type Parameters = ReadonlyMap<string, AllowedParameter>;
+
 const sampling = 'chooses among tokens, adds none';
 
 /** Ranges are the widest any Qwen server takes; a server that takes less refuses, and a refused call costs nothing. */
-export const allowedParameters: ReadonlyMap<string, AllowedParameter> = new Map<string, AllowedParameter>([
+export const allowedParameters: Parameters = new Map<string, AllowedParameter>([
   ['model', { rule: { kind: 'structure' }, bound: 'selects the rates' }],
   ['messages', { rule: { kind: 'structure' }, bound: 'input: bytes of text, and a constant per message' }],
   ['stream', { rule: { kind: 'boolean' }, bound: 'none: the same tokens, sooner' }],
@@ -60,6 +63,10 @@ export const allowedParameters: ReadonlyMap<string, AllowedParameter> = new Map<
   ['tool_choice', { rule: { kind: 'structure' }, bound: 'input: a name, and a constant' }],
   ['parallel_tool_calls', { rule: { kind: 'boolean' }, bound: 'none: calls are output, bounded as such' }],
   ['response_format', { rule: { kind: 'structure' }, bound: 'input: bytes of a schema, and a constant' }],
+  [
+    'vl_high_resolution_images',
+    { rule: { kind: 'boolean' }, bound: "none: the bound of an image is the model's maximum already" },
+  ],
   ['user', { rule: { kind: 'text', maxBytes: 512 }, bound: 'not shown to the model' }],
 ]);
 
@@ -86,7 +93,6 @@ export const refusedParameters: ReadonlyMap<string, string> = new Map([
   ['metadata', 'Nothing is stored here. Leave it out.'],
   ['audio', 'Audio has no token bound in the price table. Ask for text.'],
   ['modalities', 'Only text is answered. Leave it out.'],
-  ['vl_high_resolution_images', 'Images have no token bound in the price table. Send text.'],
   ['logit_bias', 'Model Studio does not know it and would ignore it.'],
   ['functions', 'Superseded by tools. Send tools.'],
   ['function_call', 'Superseded by tool_choice. Send tool_choice.'],
@@ -107,9 +113,8 @@ export const refusedParameters: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** Why content parts other than `text` are refused. */
+/** Why content parts other than `text` and `image_url` are refused. */
 export const refusedContentParts: ReadonlyMap<string, string> = new Map([
-  ['image_url', 'Images have no token bound in the price table. Send text.'],
   ['input_audio', 'Audio has no token bound in the price table. Send text.'],
   ['video', 'Video has no token bound in the price table. Send text.'],
   ['video_url', 'The length of a remote video is unknown before it is fetched. Send text.'],

@@ -1,48 +1,15 @@
-import { type ModelPrice, type PriceTable, priceOf } from '../protocol/price-table.ts';
+import type { PriceTable } from '../protocol/price-table.ts';
 import { ceilingCost } from '../protocol/pricing.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { messagesFault } from './chat-messages.ts';
-import { allowedParameters, type ParameterRule, refusedParameters } from './chat-parameters.ts';
+import { allowedParameters, refusedParameters } from './chat-parameters.ts';
 import { responseFormatFault, toolChoiceFault, toolsFault } from './chat-tools.ts';
-import {
-  isJsonArray,
-  isJsonObject,
-  type JsonFault,
-  type JsonObject,
-  type JsonValue,
-  numberOf,
-  numberText,
-  parseJson,
-  serializeJson,
-} from './json.ts';
+import { isJsonObject, type JsonObject, type JsonValue, numberOf } from './json.ts';
 import { limitParameters, readOutputLimit } from './output-limit.ts';
-import { emptyPrompt, utf8Length } from './prompt-weight.ts';
+import { type PricedRequest, readBodyOf, readModel } from './priced-request.ts';
+import { emptyPrompt } from './prompt-weight.ts';
 import { defaultRequestLimits, type RequestLimits } from './request-limits.ts';
 import { invalid, type RequestRefusal, wholeNumber } from './request-refusal.ts';
-
-/** A chat completion that may be priced, and the body that goes upstream for it. */
-export type ChatRequest = {
-  readonly model: string;
-  readonly price: ModelPrice;
-  readonly stream: boolean;
-  /** Whether the client asked for the usage chunk. Upstream is always asked. */
-  readonly includeUsage: boolean;
-  /** Samples. */
-  readonly n: number;
-  /** Tokens each sample may have, thinking included: what the forwarded limits add up to. */
-  readonly outputLimit: number;
-  /** The most input tokens that can be charged. */
-  readonly inputBound: bigint;
-  /** The most output tokens that can be charged, thinking included. */
-  readonly outputBound: bigint;
-  readonly thinkingPossible: boolean;
-  /** UTF-8 bytes of the prompt as the client wrote it: the basis of an estimate, never of the ceiling. */
-  readonly promptBytes: bigint;
-  /** The most this request may cost, in base units. */
-  readonly ceiling: bigint;
-  /** The body to send upstream: our serialisation of what was parsed and priced. */
-  readonly forwarded: Uint8Array;
-};
 
 const maxSamples = 4;
 
@@ -54,33 +21,13 @@ export function readChatRequest(
   bytes: Uint8Array,
   table: PriceTable,
   limits: RequestLimits = defaultRequestLimits,
-): Result<ChatRequest, RequestRefusal> {
-  if (bytes.length > limits.maxBodyBytes)
-    return refuse({
-      status: 413,
-      code: 'body_too_large',
-      param: null,
-      message: `The body has ${bytes.length} bytes; at most ${limits.maxBodyBytes} are read. Send a shorter prompt.`,
-    });
-  const parsed = parseJson(bytes);
-  if (!parsed.ok) return refuse(jsonRefusal(parsed.error));
-  if (!isJsonObject(parsed.value)) return refuse(invalid(null, 'The body must be a JSON object.'));
-
-  // A null says nothing, as in the OpenAI API: it is dropped rather than sent on.
-  const said = new Map([...parsed.value].filter(([, value]) => value !== null));
-  const stranger = parameterFault(said);
-  if (stranger) return refuse(stranger);
-
-  const model = said.get('model');
-  if (typeof model !== 'string') return refuse(invalid('model', 'Name a model.'));
-  const price = priceOf(table, model);
-  if (!price)
-    return refuse({
-      status: 404,
-      code: 'model_not_found',
-      param: 'model',
-      message: `The model ${JSON.stringify(model.slice(0, 128))} has no price here. GET /v1/models lists the ones that have.`,
-    });
+): Result<PricedRequest, RequestRefusal> {
+  const read = readBodyOf(bytes, limits, allowedParameters, refusedParameters);
+  if (!read.ok) return read;
+  const said = read.value;
+  const chosen = readModel(said, table, 'chat');
+  if (!chosen.ok) return chosen;
+  const { model, price } = chosen.value;
 
   const stream = said.get('stream') === true;
   const includeUsage = readStreamOptions(said.get('stream_options'), stream);
@@ -94,11 +41,16 @@ export function readChatRequest(
 
   const weight = emptyPrompt();
   const fault =
-    messagesFault(said.get('messages'), limits, weight) ??
+    messagesFault(said.get('messages'), limits, weight, price) ??
     toolsFault(said.get('tools'), limits, weight) ??
     toolChoiceFault(said.get('tool_choice'), weight) ??
     responseFormatFault(said.get('response_format'), weight);
   if (fault) return refuse(fault);
+
+  if (said.get('vl_high_resolution_images') !== undefined && price.maxImageTokens === undefined)
+    return refuse(invalid('vl_high_resolution_images', 'This model takes no images. Leave it out.'));
+  const tooLong = answerFault(said, stream, samples, output.value.limit);
+  if (tooLong) return refuse(tooLong);
 
   // Model Studio bills a prompt once however many samples it answers with. Other servers need not: the safe side.
   const inputBound = BigInt(weight.bound) * BigInt(samples);
@@ -110,6 +62,7 @@ export function readChatRequest(
   if (stream) said.set('stream_options', new Map([['include_usage', true]]));
 
   return ok({
+    endpoint: 'chat/completions',
     model,
     price,
     stream,
@@ -121,90 +74,30 @@ export function readChatRequest(
     thinkingPossible,
     promptBytes: BigInt(weight.bytes),
     ceiling: ceilingCost(price, { inputBound, outputBound, thinkingPossible }),
-    forwarded: new TextEncoder().encode(serializeJson(said)),
+    body: said,
   });
 }
 
-const jsonReasons: { readonly [reason in JsonFault['reason']]: string } = {
-  invalid_utf8: 'is not UTF-8. Send UTF-8',
-  byte_order_mark: 'is a byte order mark. Send UTF-8 without one',
-  syntax: 'is not JSON. Send one JSON object and nothing after it',
-  duplicate_key:
-    'is a name that was already used in the same object. Parsers disagree on which one counts; send it once',
-  forbidden_key: 'is a name that is not accepted anywhere. Rename it',
-  lone_surrogate: 'is a string with half a surrogate pair, which has no UTF-8. Cut text between characters',
-  too_deep: 'is nested deeper than 64 levels. Flatten it',
-};
+/** What a sampled token takes in a JSON answer with the tokens it was chosen among: text, bytes and a number for each. */
+const logprobBytes = 160;
+/** Whole answers are held in memory. */
+const wholeAnswerBytesMax = 12 * 1_024 * 1_024;
 
-function jsonRefusal(fault: JsonFault): RequestRefusal {
-  const key = fault.key === undefined ? '' : ` (${JSON.stringify(fault.key.slice(0, 128))})`;
-  return {
-    status: 400,
-    code: fault.reason === 'duplicate_key' ? 'duplicate_key' : 'invalid_json',
-    param: null,
-    message: `What starts at byte ${fault.at} of the body${key} ${jsonReasons[fault.reason]}.`,
-  };
+/** An answer that has to be held whole, with the log probabilities of every token, has to fit. */
+function answerFault(
+  said: JsonObject,
+  stream: boolean,
+  samples: number,
+  outputLimit: number,
+): RequestRefusal | undefined {
+  if (stream || said.get('logprobs') !== true) return undefined;
+  const shown = 1 + (numberOf(said.get('top_logprobs')) ?? 0);
+  if (samples * outputLimit * shown * logprobBytes <= wholeAnswerBytesMax) return undefined;
+  return invalid(
+    'top_logprobs',
+    'An answer of this length with log probabilities does not fit. Stream it, or lower max_tokens, n or top_logprobs.',
+  );
 }
-
-/** The first parameter that is unknown, or outside the range the allow-list gives. */
-function parameterFault(body: JsonObject): RequestRefusal | undefined {
-  for (const [name, value] of body) {
-    const allowed = allowedParameters.get(name);
-    if (!allowed) {
-      const shown = name.slice(0, 128);
-      const reason =
-        refusedParameters.get(name) ?? 'It has no known bound on what it may cost. Leave it out.';
-      return {
-        status: 400,
-        code: 'unsupported_parameter',
-        param: shown,
-        message: `${JSON.stringify(shown)} is not supported. ${reason}`,
-      };
-    }
-    const wanted = ruleFault(allowed.rule, value);
-    if (wanted) return invalid(name, wanted);
-  }
-  return undefined;
-}
-
-/** What the value should have been; `undefined` where it is. */
-function ruleFault(rule: ParameterRule, value: JsonValue): string | undefined {
-  switch (rule.kind) {
-    case 'boolean':
-      return typeof value === 'boolean' ? undefined : 'true or false.';
-    case 'number': {
-      const number = numberOf(value);
-      return number !== undefined && number >= rule.min && number <= rule.max
-        ? undefined
-        : `A number from ${rule.min} to ${rule.max}.`;
-    }
-    case 'integer': {
-      const text = numberText(value);
-      const fits =
-        text !== undefined &&
-        /^-?\d{1,20}$/.test(text) &&
-        Number(text) >= rule.min &&
-        Number(text) <= rule.max;
-      if (fits) return undefined;
-      return Number.isFinite(rule.max)
-        ? `A whole number from ${rule.min} to ${rule.max}.`
-        : 'A whole number of at most 20 digits.';
-    }
-    case 'text':
-      return isText(value, rule.maxBytes) ? undefined : `A text of at most ${rule.maxBytes} bytes.`;
-    case 'texts': {
-      const list = isJsonArray(value) ? value : [value];
-      return list.length <= rule.maxCount && list.every((text) => isText(text, rule.maxBytes))
-        ? undefined
-        : `A text of at most ${rule.maxBytes} bytes, or a list of at most ${rule.maxCount} of them.`;
-    }
-    case 'structure':
-      return undefined;
-  }
-}
-
-const isText = (value: JsonValue, maxBytes: number): boolean =>
-  typeof value === 'string' && utf8Length(value) <= maxBytes;
 
 function readStreamOptions(options: JsonValue | undefined, stream: boolean): Result<boolean, RequestRefusal> {
   if (options === undefined) return ok(false);

@@ -1,57 +1,109 @@
-// POST /v1/chat/completions: the story of a request, in order.
+// POST /v1/chat/completions, /v1/embeddings, /v1/responses: the story of a request, in order.
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toHex } from '../protocol/hex.ts';
 import type { SignedVoucher } from '../protocol/money/voucher.ts';
 import { parsePaymentSignature, paymentSignatureHeader } from '../protocol/money/x402.ts';
-import { priceTableHash } from '../protocol/price-table.ts';
+import { type PriceTable, priceTableHash } from '../protocol/price-table.ts';
 import { prices } from '../protocol/prices.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
-import { authenticate } from './authenticate.ts';
+import { type Authenticated, authenticate } from './authenticate.ts';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
 import { readChatRequest } from './chat-request.ts';
 import { deliverStream } from './deliver-stream.ts';
-import { deliverWhole } from './deliver-whole.ts';
+import { deliverWhole, settleAbandoned } from './deliver-whole.ts';
+import { readEmbeddingsRequest } from './embeddings-request.ts';
 import { reserve } from './hold.ts';
+import { type Allotment, allot } from './in-flight.ts';
+import type { PricedRequest } from './priced-request.ts';
 import { type Problem, problemResponse } from './problem.ts';
 import { defaultRequestLimits } from './request-limits.ts';
-import { forward } from './upstream.ts';
+import type { RequestRefusal } from './request-refusal.ts';
+import { readResponsesRequest } from './responses-request.ts';
+import { openUpstream } from './upstreams/open.ts';
 
 const priceTable = priceTableHash(prices);
 
-export async function completions(call: Call): Promise<Response> {
+/** Reads and prices a body: what may be asked at one endpoint. */
+type ReadRequest = (body: Uint8Array, table: PriceTable) => Result<PricedRequest, RequestRefusal>;
+
+export const completions = (call: Call): Promise<Response> => outliving(call, serve(call, readChatRequest));
+export const embeddings = (call: Call): Promise<Response> =>
+  outliving(call, serve(call, readEmbeddingsRequest));
+export const responses = (call: Call): Promise<Response> =>
+  outliving(call, serve(call, readResponsesRequest));
+
+/** Work that goes on when the client has left: a hold that was made is captured or released. */
+export function outliving(call: Call, work: Promise<Response>): Promise<Response> {
+  call.waitUntil(work.catch(() => undefined));
+  return work;
+}
+
+async function serve(call: Call, read: ReadRequest): Promise<Response> {
   const refused = (problem: Problem) => problemResponse(problem, call.id, true);
 
-  const body = await readBody(call.request, defaultRequestLimits.maxBodyBytes);
-  if (!body.ok) return refused(body.error);
+  const room = allot(expectedBytes(call));
+  if (!room) return refused(busy);
+  let kept = false;
+  try {
+    const body = await readBody(call.request, defaultRequestLimits.maxBodyBytes);
+    if (!body.ok) return refused(body.error);
 
-  const caller = await authenticate(call, body.value, 'spends'); //  1 identity
-  if (!caller.ok) return refused(caller.error);
+    const caller = await authenticate(call, body.value, 'spends'); //  1 identity
+    if (!caller.ok) return refused(caller.error);
 
-  const priced = readChatRequest(body.value, prices); //             2 pricing
-  if (!priced.ok) return refused({ ...priced.error, detail: priced.error.message });
+    const priced = read(body.value, prices); //                        2 pricing
+    if (!priced.ok) return refused({ ...priced.error, detail: priced.error.message });
 
-  const voucher = voucherOf(call, caller.value.account.chainId);
-  if (!voucher.ok) return refused(voucher.error);
-  const hashes = {
-    requestHash: toHex(sha256(body.value)),
-    forwardedHash: toHex(sha256(priced.value.forwarded)),
-  };
-  const hold = await reserve(call, caller.value, priced.value, priceTable, hashes, voucher.value); // 3 reserve
-  if (!hold.ok) return refused(hold.error);
+    const delivered = await fulfil(call, caller.value, priced.value, toHex(sha256(body.value)), room);
+    if (!delivered.ok) return refused(delivered.error);
+    kept = delivered.value.keepsRoom;
+    return delivered.value.response;
+  } finally {
+    if (!kept) room.release();
+  }
+}
 
-  const ending = new AbortController();
-  const timer = setTimeout(() => ending.abort(), hold.value.endUpstreamMs - call.now());
-  const upstream = await forward(call, priced.value.forwarded, ending.signal); //                    4 forward
-  if (!upstream.ok) {
-    clearTimeout(timer);
+/** From a priced request to its answer and receipt. `keepsRoom`: the stream gives its room back itself. */
+export async function fulfil(
+  call: Call,
+  caller: Authenticated,
+  priced: PricedRequest,
+  requestHash: `0x${string}`,
+  room: Allotment,
+): Promise<Result<{ readonly response: Response; readonly keepsRoom: boolean }, Problem>> {
+  const voucher = voucherOf(call, caller.account.chainId);
+  if (!voucher.ok) return voucher;
+  const hold = await reserve(call, caller, priced, priceTable, requestHash, voucher.value); // 3 reserve
+  if (!hold.ok) return hold;
+  if (call.request.signal.aborted) {
+    // Nothing has been sent for a client that has already gone.
     await hold.value.release();
-    return refused(upstream.error);
+    return refuse(clientLeft);
+  }
+
+  const opened = await openUpstream(call, priced, room, hold.value.endUpstreamMs).catch(
+    async (error: unknown) => {
+      await hold.value.release();
+      throw error;
+    },
+  ); //                                                                                        4 forward
+  if (!opened.ok) {
+    await hold.value.release();
+    return opened;
   }
 
   // 5 meter, 6 capture, 7 deliver
-  const deliver = priced.value.stream ? deliverStream : deliverWhole;
-  return deliver(call, priced.value, hold.value, upstream.value, ending);
+  const answer = opened.value;
+  switch (answer.kind) {
+    case 'stream':
+      return ok({ response: deliverStream(call, priced, hold.value, answer, room), keepsRoom: true });
+    case 'whole':
+      return ok({ response: await deliverWhole(call, priced, hold.value, answer), keepsRoom: false });
+    case 'abandoned':
+      await settleAbandoned(priced, hold.value, answer);
+      return refuse(clientLeft);
+  }
 }
 
 /** A voucher that came along. One that cannot be read is refused rather than ignored: the agent meant to pay with it. */
@@ -66,3 +118,20 @@ function voucherOf(call: Call, chainId: number): Result<SignedVoucher | undefine
     detail: `PAYMENT-SIGNATURE is not an x402 v2 payment of scheme agent-vault on eip155:${chainId}. See docs/protocol.md, section 3.`,
   });
 }
+
+/** What the body will take at most: as long as it says, or as long as it may be. */
+export function expectedBytes(call: Call): number {
+  const said = call.request.headers.get('content-length');
+  const { maxBodyBytes } = defaultRequestLimits;
+  return said !== null && /^\d{1,15}$/.test(said) ? Math.min(Number(said), maxBodyBytes) : maxBodyBytes;
+}
+
+export const busy: Problem = {
+  status: 503,
+  code: 'gateway_busy',
+  detail: 'This gateway holds as many calls as it can. Nothing was charged. Try again in a second.',
+  headers: { 'retry-after': '1' },
+};
+
+/** Nobody reads this; logs do. */
+const clientLeft: Problem = { status: 499, code: 'client_left', detail: 'The client closed the connection.' };

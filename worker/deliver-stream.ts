@@ -1,53 +1,40 @@
 import type { SignedReceipt } from '../protocol/receipt.ts';
 import type { Call } from './call.ts';
-import type { ChatRequest } from './chat-request.ts';
+import type { Ending } from './ending.ts';
+import { evidenceComment, evidenceOf } from './evidence.ts';
 import type { OpenHold } from './hold.ts';
-import { createMeter, type StreamMeter } from './meter.ts';
-import { type Problem, problemResponse } from './problem.ts';
+import type { Allotment } from './in-flight.ts';
+import type { PricedRequest } from './priced-request.ts';
 import { receiptComment } from './receipt-header.ts';
+import { nextChunk, type OpenStream } from './upstreams/attempt.ts';
+import { withoutSecrets } from './upstreams/configured.ts';
 import { estimateUsage } from './usage.ts';
 
-/** Between two chunks upstream may be silent this long. */
-const idleMs = 60_000;
-/** A client that has left does not stop the meter, but the platform ends our work 30 s later: we end it ourselves before. */
-const drainMs = 25_000;
-
-type Chunk = { readonly done: boolean; readonly value?: Uint8Array | undefined };
+/** When upstream is through and the client takes nothing, this long is waited for it to take the receipt. */
+const lastWordsMs = 5_000;
 
 const encoder = new TextEncoder();
 
 /**
- * Streams an answer: content as it comes, then, when upstream has ended, the capture, the receipt's comment, and `[DONE]`,
- * which stock clients stop reading at.
+ * Streams an answer: content as it comes, then, when upstream has ended, the capture, the receipt's comment, and the event that
+ * stock clients stop reading at.
  */
-export async function deliverStream(
+export function deliverStream(
   call: Call,
-  priced: ChatRequest,
+  priced: PricedRequest,
   hold: OpenHold,
-  upstream: Response,
-  ending: AbortController,
-): Promise<Response> {
-  const meter = createMeter({ includeUsage: priced.includeUsage });
-  const reader = (upstream.body ?? new ReadableStream<Uint8Array>()).getReader();
-
-  // Nothing is promised before the first event has been looked at: an error there is still an ordinary refusal.
-  const opening = await readOpening(reader, meter);
-  const failure = openingFailure(upstream, meter, opening, ending);
-  if (failure) {
-    ending.abort();
-    await hold.release();
-    return problemResponse(failure, call.id, true);
-  }
-
+  open: OpenStream,
+  room: Allotment,
+): Response {
   // An IdentityTransformStream: of the stream shapes tried in workerd, one whose writer learns that the client has gone
   // and can go on reading upstream.
   const { readable, writable } = new IdentityTransformStream();
   call.waitUntil(
-    pump(call, priced, hold, meter, reader, opening.out, writable.getWriter(), ending).catch(
-      (error: unknown) => {
+    pump(call, priced, hold, open, writable.getWriter())
+      .catch((error: unknown) => {
         console.error(JSON.stringify({ event: 'stream_failed', requestId: call.id, error: String(error) }));
-      },
-    ),
+      })
+      .finally(room.release),
   );
   return new Response(readable, {
     headers: {
@@ -59,124 +46,61 @@ export async function deliverStream(
   });
 }
 
-type Opening = { readonly out: readonly Uint8Array[]; readonly ended: boolean; readonly broken: boolean };
-
-async function readOpening(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  meter: StreamMeter,
-): Promise<Opening> {
-  for (;;) {
-    const chunk = await nextChunk(reader, idleMs);
-    if (chunk === 'broken' || chunk === 'idle') return { out: [], ended: true, broken: true };
-    const out = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
-    const { error, done, fault } = meter.seen;
-    if (chunk.done || out.length > 0 || error || done || fault)
-      return { out, ended: chunk.done, broken: false };
-  }
-}
-
-function openingFailure(
-  upstream: Response,
-  meter: StreamMeter,
-  opening: Opening,
-  ending: AbortController,
-): Problem | undefined {
-  const { seen } = meter;
-  if (ending.signal.aborted) {
-    return {
-      status: 504,
-      code: 'upstream_timeout',
-      detail: 'The model did not begin to answer in time. Nothing was charged.',
-    };
-  }
-  if (seen.error) {
-    return {
-      status: 502,
-      code: 'upstream_failed',
-      detail: `The model failed: ${seen.error.message.slice(0, 500)}. Nothing was charged. Try again.`,
-    };
-  }
-  const isStream = upstream.headers.get('content-type')?.includes('text/event-stream') ?? false;
-  const empty = opening.ended && opening.out.length === 0 && seen.done === undefined;
-  if (opening.broken || seen.fault || empty || (!isStream && seen.garbled > 0)) {
-    return {
-      status: 502,
-      code: 'upstream_failed',
-      detail:
-        'The model’s answer is not an event stream, or broke off before it began. Nothing was charged. Try again.',
-    };
-  }
-  return undefined;
-}
-
 async function pump(
   call: Call,
-  priced: ChatRequest,
+  priced: PricedRequest,
   hold: OpenHold,
-  meter: StreamMeter,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  opening: readonly Uint8Array[],
+  open: OpenStream,
   writer: WritableStreamDefaultWriter<Uint8Array>,
-  ending: AbortController,
 ): Promise<void> {
-  const client = clientOf(call, writer);
-  // Once the client has gone there is nobody to wait for: only upstream's last word, and that not for long.
-  void client.gone.then(() => setTimeout(() => ending.abort(), drainMs));
+  const { meter, reader, ending, upstream } = open;
+  const { seen } = meter;
+  const client = clientOf(call, writer, ending);
 
-  for (const bytes of opening) await client.write(bytes);
-  for (;;) {
-    const chunk = await nextChunk(reader, idleMs);
+  for (const bytes of open.opening) await client.write(bytes);
+  while (ending.reason() === undefined && !seen.fault && !seen.error) {
+    const chunk = await nextChunk(reader, upstream.timeouts.idleMs);
     if (chunk === 'broken' || chunk === 'idle') break;
     const out = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
     for (const bytes of out) await client.write(bytes);
-    if (chunk.done || meter.seen.fault) break;
+    if (chunk.done) break;
   }
   for (const bytes of meter.end()) await client.write(bytes);
+  ending.done();
+  void reader.cancel().catch(() => undefined);
 
-  const { seen } = meter;
-  const complete = seen.done !== undefined || (seen.finished && seen.usage !== undefined);
+  const complete = !seen.error && (seen.done !== undefined || (seen.finished && seen.usage !== undefined));
   // A stream that broke must not look like one that ended.
-  const errorFrame = complete || seen.error ? undefined : meter.send(brokenFrame);
+  const last = complete ? seen.done : meter.send(errorFrame(call, seen.error));
+  let evidence: Awaited<ReturnType<typeof evidenceOf>>;
   let receipt: SignedReceipt | undefined;
   try {
     const hashes = meter.hashes();
+    if (complete) evidence = await evidenceOf(call, open, priced.model, seen.upstreamId, hashes.upstream);
     receipt = await hold.capture({
       usage: seen.usage ?? estimateUsage(seen.observed, priced),
+      upstream: upstream.name,
       upstreamId: seen.upstreamId ?? '',
+      forwardedHash: open.forwardedHash,
       responseHash: hashes.response,
       upstreamResponseHash: hashes.upstream,
+      ...(evidence === undefined ? {} : { evidence: evidence.hash }),
     });
   } catch (error) {
     console.error(JSON.stringify({ event: 'capture_failed', requestId: call.id, error: String(error) }));
   }
-  // The receipt comes first: clients stop reading at an error frame as they do at [DONE].
-  await client.write(receipt ? receiptComment(receipt) : receiptMissingFrame);
-  const last = errorFrame ?? seen.done;
+  // The receipt comes first: clients stop reading at an error as they do at [DONE].
+  if (evidence) await client.write(evidenceComment(evidence));
+  await client.write(receipt ? receiptComment(receipt) : receiptMissing);
   if (last) await client.write(last);
   await client.close();
-  if (!complete) ending.abort();
 }
 
-/** One read, bounded: `idle` when upstream is silent too long, `broken` when the connection is. */
-async function nextChunk(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  timeoutMs: number,
-): Promise<Chunk | 'idle' | 'broken'> {
-  let timer = 0;
-  const silence = new Promise<'idle'>((resolve) => {
-    timer = setTimeout(() => resolve('idle'), timeoutMs);
-  });
-  try {
-    return await Promise.race([reader.read(), silence]);
-  } catch {
-    return 'broken';
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The client's end of the stream: a write waits until it is taken, and does nothing once the client has gone. */
-function clientOf(call: Call, writer: WritableStreamDefaultWriter<Uint8Array>) {
+/**
+ * The client's end of the stream. A write waits until it is taken: that is the backpressure. It does nothing once the client has
+ * gone, and waits no longer for one that takes nothing once the attempt has ended.
+ */
+function clientOf(call: Call, writer: WritableStreamDefaultWriter<Uint8Array>, ending: Ending) {
   let isGone = false;
   const gone = new Promise<void>((resolve) => {
     const leave = () => {
@@ -185,29 +109,46 @@ function clientOf(call: Call, writer: WritableStreamDefaultWriter<Uint8Array>) {
     };
     call.request.signal.addEventListener('abort', leave);
     writer.closed.catch(leave);
+    if (call.request.signal.aborted) leave();
   });
+  let patience: Promise<void> | undefined;
+  async function taken(step: Promise<unknown>): Promise<void> {
+    const done = step.then(
+      () => true,
+      () => true,
+    );
+    if (await Promise.race([done, gone, ending.came])) return;
+    if (isGone) return;
+    // The attempt has ended: what is left are last words.
+    patience ??= new Promise((resolve) => setTimeout(resolve, lastWordsMs));
+    if (!(await Promise.race([done, gone, patience]))) isGone = true;
+  }
   return {
-    gone,
     async write(bytes: Uint8Array): Promise<void> {
-      if (isGone) return;
-      await Promise.race([writer.write(bytes).catch(() => undefined), gone]);
+      if (!isGone) await taken(writer.write(bytes));
     },
     async close(): Promise<void> {
-      if (!isGone) await Promise.race([writer.close().catch(() => undefined), gone]);
+      if (!isGone) await taken(writer.close());
+      else await writer.abort().catch(() => undefined);
     },
   };
 }
 
-const errorFrameOf = (code: string, message: string): Uint8Array =>
+/** A mid-stream error as OpenAI's clients read it, whatever the upstream's spelling. */
+function errorFrame(call: Call, error: OpenStream['meter']['seen']['error']): Uint8Array {
+  const message = error
+    ? `The model failed: ${withoutSecrets(call.env, error.message).slice(0, 500)} What was generated until then is charged; the receipt says how much.`
+    : 'The model’s answer broke off. What was generated until then is charged; the receipt says estimated.';
+  const code = error ? 'upstream_failed' : 'upstream_interrupted';
+  return frameOf(code, message);
+}
+
+const frameOf = (code: string, message: string): Uint8Array =>
   encoder.encode(
     `data: ${JSON.stringify({ error: { message, type: 'server_error', param: null, code } })}\n\n`,
   );
 
-const brokenFrame = errorFrameOf(
-  'upstream_interrupted',
-  'The model’s answer broke off. What was generated until then is charged; the receipt says estimated.',
-);
-const receiptMissingFrame = errorFrameOf(
+const receiptMissing = frameOf(
   'receipt_delayed',
   'The receipt could not be made. Ask for it: GET /v1/receipts.',
 );

@@ -1,91 +1,69 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { toHex } from '../protocol/hex.ts';
-import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Call } from './call.ts';
-import type { ChatRequest } from './chat-request.ts';
+import { evidenceHeader, evidenceOf, formatEvidence } from './evidence.ts';
 import type { OpenHold } from './hold.ts';
-import { readAnswer } from './meter.ts';
-import { type Problem, problemResponse } from './problem.ts';
+import type { PricedRequest } from './priced-request.ts';
 import { formatReceipt, receiptHeader } from './receipt-header.ts';
+import type { Abandoned, WholeAnswer } from './upstreams/attempt.ts';
 import { estimateUsage } from './usage.ts';
-
-/** An answer longer than this is no answer: `maxOutputTokens` times `n` is far below. */
-const answerBytesMax = 16 * 1024 * 1024;
 
 /** Answers a call that is not streamed: the whole body, with the receipt in a header. */
 export async function deliverWhole(
   call: Call,
-  priced: ChatRequest,
+  priced: PricedRequest,
   hold: OpenHold,
-  upstream: Response,
-  ending: AbortController,
+  whole: WholeAnswer,
 ): Promise<Response> {
-  const work = answer(call, priced, hold, upstream, ending);
-  // Goes on when the client has left: what upstream charges for is captured.
-  call.waitUntil(work.catch(() => undefined));
-  return work;
-}
-
-async function answer(
-  call: Call,
-  priced: ChatRequest,
-  hold: OpenHold,
-  upstream: Response,
-  ending: AbortController,
-): Promise<Response> {
-  const failed = async (problem: Problem) => {
-    await hold.release();
-    return problemResponse(problem, call.id, true);
-  };
-  const body = await readWhole(upstream, ending);
-  if (!body.ok) return failed(body.error);
-  const read = readAnswer(body.value);
-  if (!read.ok || read.value.error) {
-    const why = read.ok ? (read.value.error?.message ?? '') : 'it is not JSON';
-    return failed({
-      status: 502,
-      code: 'upstream_failed',
-      detail: `The model's answer is unusable: ${why}. Nothing was charged. Try again.`,
-    });
-  }
-  const hash = toHex(sha256(body.value));
+  const { body, answer, upstream, forwardedHash, ending } = whole;
+  ending.done();
+  const hash = toHex(sha256(body));
+  const evidence = await evidenceOf(call, whole, priced.model, answer.upstreamId, hash);
   const receipt = await hold.capture({
-    usage: read.value.usage ?? estimateUsage(read.value.observed, priced),
-    upstreamId: read.value.upstreamId ?? '',
+    usage: answer.usage ?? estimateUsage(answer.observed, priced),
+    upstream: upstream.name,
+    upstreamId: answer.upstreamId ?? '',
+    forwardedHash,
     responseHash: hash,
     upstreamResponseHash: hash,
+    ...(evidence === undefined ? {} : { evidence: evidence.hash }),
   });
-  return new Response(body.value, {
+  return new Response(body, {
     headers: {
       'content-type': 'application/json',
       'cache-control': 'no-store',
       'x-request-id': call.id,
       [receiptHeader]: formatReceipt(receipt),
+      ...(evidence === undefined ? {} : { [evidenceHeader]: formatEvidence(evidence) }),
     },
   });
 }
 
-async function readWhole(
-  upstream: Response,
-  ending: AbortController,
-): Promise<Result<Uint8Array<ArrayBuffer>, Problem>> {
-  try {
-    const body = new Uint8Array(await upstream.arrayBuffer());
-    if (body.length <= answerBytesMax) return ok(body);
-  } catch {
-    // cut off, or our own deadline
-  }
-  return refuse(
-    ending.signal.aborted
-      ? {
-          status: 504,
-          code: 'upstream_timeout',
-          detail: 'The model did not finish in time. Nothing was charged.',
-        }
-      : {
-          status: 502,
-          code: 'upstream_failed',
-          detail: 'The model’s answer broke off. Nothing was charged. Try again.',
-        },
-  );
+/** Bytes a model at work is taken to write in a second where nobody saw what it wrote: some 50 tokens. */
+const unseenBytesPerSecond = 150;
+
+/**
+ * The client left and the answer did not come in time. Upstream charges for what it had generated, which nobody will ever
+ * know: an estimate by the time it worked, marked as one, never free and never above the hold.
+ */
+export async function settleAbandoned(
+  priced: PricedRequest,
+  hold: OpenHold,
+  { upstream, forwardedHash, ending, bytes, workedMs }: Abandoned,
+): Promise<void> {
+  ending.done();
+  const nothing = toHex(sha256(new Uint8Array()));
+  const writes = priced.outputBound > 0n;
+  const unseen = writes ? Math.max(bytes, Math.ceil((workedMs / 1000) * unseenBytesPerSecond)) : 0;
+  await hold.capture({
+    usage: estimateUsage(
+      { reported: undefined, since: { thinkingBytes: 0, answerBytes: unseen, frames: 0 } },
+      priced,
+    ),
+    upstream: upstream.name,
+    upstreamId: '',
+    forwardedHash,
+    responseHash: nothing,
+    upstreamResponseHash: nothing,
+  });
 }

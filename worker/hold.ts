@@ -10,7 +10,7 @@ import { ok, type Result } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
-import type { ChatRequest } from './chat-request.ts';
+import type { PricedRequest } from './priced-request.ts';
 import type { Problem } from './problem.ts';
 
 /** Funds set aside for one call, and the two ways to end it. */
@@ -26,18 +26,23 @@ export type OpenHold = {
 /** What is known when upstream has ended. */
 export type Used = {
   readonly usage: Usage;
+  /** The configured name of the upstream that answered. */
+  readonly upstream: string;
   readonly upstreamId: string;
+  readonly forwardedHash: Hex;
   readonly responseHash: Hex;
   readonly upstreamResponseHash: Hex;
+  /** Hash of a TEE's checked evidence; the gateway's word alone where absent. */
+  readonly evidence?: Hex;
 };
 
 /** Reserves the ceiling in the agent's account: the identity's last word and the money's first, in one transaction. */
 export async function reserve(
   call: Call,
   caller: Authenticated,
-  priced: ChatRequest,
+  priced: Pick<PricedRequest, 'model' | 'price' | 'ceiling'>,
   priceTable: Hex,
-  hashes: { readonly requestHash: Hex; readonly forwardedHash: Hex },
+  requestHash: Hex,
   voucher: Reservation['voucher'],
 ): Promise<Result<OpenHold, Problem>> {
   const account = accountOf(call, caller);
@@ -59,7 +64,7 @@ export async function reserve(
     endUpstreamMs: ask.deadlineMs - call.config.hold.marginMs,
     async capture(used) {
       const outcome: Outcome = {
-        ...hashes,
+        requestHash,
         ...used,
         // Upstream's own words: bounded, and with a UTF-8 of their own, or two receipts could share a digest.
         upstreamId: used.upstreamId.slice(0, 200).toWellFormed(),
@@ -67,10 +72,9 @@ export async function reserve(
         cost: cost(priced.price, used.usage),
         authorizationKind: caller.authorizationKind,
         authorization: caller.authorization,
-        upstream: call.config.upstream.name,
         model: priced.model,
-        assurance: assurances.gatewaySigned,
-        evidence: zeroHash,
+        assurance: used.evidence === undefined ? assurances.gatewaySigned : assurances.teeSigned,
+        evidence: used.evidence ?? zeroHash,
       };
       const captured = await repeat(async (): Promise<Result<Receipt, CaptureRefusal>> => {
         const first = await account.capture(holdId, outcome);

@@ -2,7 +2,7 @@ import { type IRequestStrict, Router } from 'itty-router';
 import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
-import { completions } from './completions.ts';
+import { completions, embeddings, responses } from './completions.ts';
 import { createKey, deleteKey, listKeys } from './keys-routes.ts';
 import { problemResponse } from './problem.ts';
 import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
@@ -16,6 +16,8 @@ type Routed = IRequestStrict & { params: Record<string, string> };
 
 const router = Router<Routed, [Call]>()
   .post('/v1/chat/completions', (_, call) => completions(call))
+  .post('/v1/embeddings', (_, call) => embeddings(call))
+  .post('/v1/responses', (_, call) => responses(call))
   .get('/v1/models', (_, call) => models(call))
   .get('/v1/prices', (_, call) => priceList(call))
   .get('/v1/account', (_, call) => account(call))

@@ -3,16 +3,17 @@ import { concatBytes } from '@noble/hashes/utils.js';
 import type { Hex } from 'viem';
 import { toHex } from '../protocol/hex.ts';
 import type { Usage } from '../protocol/pricing.ts';
-import { ok, type Result, refuse } from '../protocol/result.ts';
+import type { UpstreamError } from './dialects/dialect.ts';
 import { utf8Length } from './prompt-weight.ts';
-import { members, nothingObserved, type Observed, readUsage } from './usage.ts';
+import { nothingObserved, type Observed } from './usage.ts';
 
 /**
  * The stream meter: reads an upstream's server-sent events on their way to the client.
  *
- * Content passes byte for byte. Two things do not: the usage chunk, where the client did not ask for one (upstream always
- * is), and `[DONE]`, which is held back because the receipt has to come before it (protocol section 4). Nothing is
- * counted but what upstream counts; what was seen is kept for the case that upstream never tells.
+ * Content passes byte for byte. Three things do not: the usage chunk, where the client did not ask for one (upstream always
+ * is); the event the client stops reading at (`[DONE]`), which is held back because the receipt has to come before it (protocol
+ * section 4); and an upstream's error, which the gateway words itself, after the receipt. Nothing is counted but what
+ * upstream counts; what was seen is kept for the case that upstream never tells.
  *
  * A machine without I/O: bytes in, bytes out. It works on whole events and so behaves the same however the bytes are cut.
  */
@@ -41,11 +42,11 @@ export type Seen = {
   /** For `estimateUsage`, where `usage` stays undefined. */
   readonly observed: Observed;
   readonly upstreamId: string | undefined;
-  /** The held `data: [DONE]` event; undefined until upstream sent it. Goes to the client last, after the receipt. */
+  /** The held last event (`data: [DONE]`); undefined until upstream sent it. Goes to the client last, after the receipt. */
   readonly done: Uint8Array | undefined;
   /** Some choice has a finish reason: the answer is complete, whatever happens to the stream. */
   readonly finished: boolean;
-  /** The first error upstream reported in band. Its frame was passed on. */
+  /** The first error upstream reported in band. Its frame was not passed on: it may say what is the operator's alone. */
   readonly error: UpstreamError | undefined;
   /** The stream cannot be read on. Nothing more is passed. */
   readonly fault: 'frame_too_large' | undefined;
@@ -53,12 +54,23 @@ export type Seen = {
   readonly garbled: number;
 };
 
-export type UpstreamError = { readonly code: string | undefined; readonly message: string };
-
 export type MeterOptions = {
-  /** Whether the client asked for the usage chunk. */
-  readonly includeUsage: boolean;
+  /** What the events of this endpoint mean. */
+  readonly readEvent: ReadEvent;
   readonly maxFrameBytes?: number;
+};
+
+/** What becomes of an event: it passes, it is taken out, or it is held to be the last. */
+export type Fate = 'pass' | 'remove' | 'hold';
+
+/** Reads the data of one event and notes what it says. */
+export type ReadEvent = (data: string, notes: Notes) => Fate;
+
+/** What an event reader may write down. */
+export type Notes = {
+  readonly seen: Mutable<Seen>;
+  /** Text came, this many bytes of it: an earlier count no longer covers everything. */
+  readonly observe: (thinkingBytes: number, answerBytes: number) => void;
 };
 
 const defaultMaxFrameBytes = 1_048_576;
@@ -68,13 +80,9 @@ const byteOrderMark = '\ufeff';
 
 const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 
-type Fate = 'pass' | 'remove' | 'hold';
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-export function createMeter({
-  includeUsage,
-  maxFrameBytes = defaultMaxFrameBytes,
-}: MeterOptions): StreamMeter {
+export function createMeter({ readEvent, maxFrameBytes = defaultMaxFrameBytes }: MeterOptions): StreamMeter {
   const upstreamHash = sha256.create();
   const responseHash = sha256.create();
   const seen: Mutable<Seen> = {
@@ -119,28 +127,7 @@ export function createMeter({
     if (seen.done) return 'remove';
     const data = dataOf(frame);
     if (data === undefined) return 'pass';
-    if (data.trim() === '[DONE]') return 'hold';
-    const chunk = members(parsed(data));
-    if (!chunk) {
-      seen.garbled += 1;
-      observe(0, utf8Length(data));
-      return 'pass';
-    }
-    const id = chunk['id'];
-    if (seen.upstreamId === undefined && typeof id === 'string' && id !== '') seen.upstreamId = id;
-    const error = errorOf(chunk);
-    if (error) seen.error ??= error;
-    const choices = Array.isArray(chunk['choices']) ? chunk['choices'] : undefined;
-    const text = textOf(choices ?? [], 'delta');
-    observe(text.thinkingBytes, text.answerBytes);
-    if (text.finished) seen.finished = true;
-    const usage = readUsage(chunk['usage']);
-    if (usage.ok) {
-      seen.usage = usage.value;
-      seen.observed = { reported: usage.value, since: nothingObserved.since };
-    }
-    const countsOnly = choices?.length === 0 && members(chunk['usage']) !== undefined && !error;
-    return countsOnly && !includeUsage ? 'remove' : 'pass';
+    return readEvent(data, { seen, observe });
   }
 
   function observe(thinkingBytes: number, answerBytes: number): void {
@@ -257,80 +244,11 @@ function dataOf(frame: string): string | undefined {
   return lines.length === 0 ? undefined : lines.join('\n');
 }
 
-function parsed(json: string): unknown {
+/** Parsed JSON; undefined where it is none. */
+export function parsed(json: string): unknown {
   try {
     return JSON.parse(json);
   } catch {
     return undefined;
   }
-}
-
-/** `{"error": ...}` as Model Studio and vLLM have it, `{"object": "error", ...}` as SGLang, `{"code", "message"}` without choices. */
-function errorOf(body: { readonly [key: string]: unknown }): UpstreamError | undefined {
-  const wrapped = body['error'];
-  if (typeof wrapped === 'string') return { code: undefined, message: wrapped };
-  const error =
-    members(wrapped) ??
-    (body['object'] === 'error' || (!('choices' in body) && 'code' in body && 'message' in body)
-      ? body
-      : undefined);
-  if (!error) return undefined;
-  const code = error['code'] ?? error['type'] ?? undefined;
-  const message = error['message'];
-  return {
-    code: typeof code === 'string' || typeof code === 'number' ? String(code) : undefined,
-    message: typeof message === 'string' ? message : 'The upstream reported an error.',
-  };
-}
-
-type Text = { thinkingBytes: number; answerBytes: number; finished: boolean };
-
-/** How much text there is in the choices of a chunk (`delta`) or of an answer (`message`). */
-function textOf(choices: readonly unknown[], holder: 'delta' | 'message'): Text {
-  const text: Text = { thinkingBytes: 0, answerBytes: 0, finished: false };
-  const bytes = (value: unknown): number => (typeof value === 'string' ? utf8Length(value) : 0);
-  for (const choice of choices) {
-    const picked = members(choice);
-    if (typeof picked?.['finish_reason'] === 'string') text.finished = true;
-    const written = members(picked?.[holder]);
-    if (!written) continue;
-    // Model Studio, SGLang and llama.cpp call it reasoning_content; vLLM and Ollama reasoning.
-    text.thinkingBytes += bytes(written['reasoning_content'] ?? written['reasoning']);
-    text.answerBytes += bytes(written['content']) + bytes(written['refusal']);
-    const calls = Array.isArray(written['tool_calls']) ? written['tool_calls'] : [];
-    for (const call of calls) {
-      const made = members(members(call)?.['function']);
-      text.answerBytes += bytes(made?.['name']) + bytes(made?.['arguments']);
-    }
-  }
-  return text;
-}
-
-/** An answer that came as one JSON body. */
-export type Answer = {
-  /** Undefined where upstream did not count: estimate from `observed`. */
-  readonly usage: Usage | undefined;
-  readonly observed: Observed;
-  readonly upstreamId: string | undefined;
-  /** An error in a 200. */
-  readonly error: UpstreamError | undefined;
-};
-
-/** Reads a whole answer of `/chat/completions` or `/embeddings`. Refuses what is not a JSON object. */
-export function readAnswer(body: Uint8Array): Result<Answer, 'not_json'> {
-  const answer = members(parsed(decoder.decode(body)));
-  if (!answer) return refuse('not_json');
-  const choices = Array.isArray(answer['choices']) ? answer['choices'] : [];
-  const { thinkingBytes, answerBytes } = textOf(choices, 'message');
-  const usage = readUsage(answer['usage']);
-  const id = answer['id'];
-  return ok({
-    usage: usage.ok ? usage.value : undefined,
-    observed: {
-      reported: usage.ok ? usage.value : undefined,
-      since: usage.ok ? nothingObserved.since : { thinkingBytes, answerBytes, frames: choices.length },
-    },
-    upstreamId: typeof id === 'string' && id !== '' ? id : undefined,
-    error: errorOf(answer),
-  });
 }

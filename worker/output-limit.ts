@@ -64,10 +64,13 @@ export function readOutputLimit(body: JsonObject, price: ModelPrice): Result<Out
   const budget = read('thinking_budget', price.maxThinkingTokens);
   if (!budget.ok) return budget;
 
-  const limits =
-    price.outputLimitParameter === 'max_completion_tokens'
-      ? limitTogether(answer.value, total.value, budget.value, thinking, price)
-      : limitApart(answer.value, total.value, budget.value, thinking, price);
+  // A limit on the answer of a model that thinks cannot be said with the total alone, and a server need not take both
+  // parameters at once: then the answer and the thinking are limited apart, as on a model without a total.
+  const together =
+    price.outputLimitParameter === 'max_completion_tokens' && !(thinking && answer.value !== undefined);
+  const limits = together
+    ? limitTogether(answer.value, total.value, budget.value, thinking, price)
+    : limitApart(answer.value, total.value, budget.value, thinking, price);
   if (!limits.ok) return limits;
 
   // Said even where the client said nothing, so that upstream's default cannot change behind the price.
@@ -86,14 +89,13 @@ function limitTogether(
   price: ModelPrice,
 ): Result<Limits, RequestRefusal> {
   const thought = thinking ? (budget ?? defaultBudget(price)) : 0;
-  const limit = total ?? (answer ?? price.defaultOutputTokens) + thought;
+  const written = answer ?? price.defaultOutputTokens;
+  const limit = Math.min(total ?? written + thought, thinking ? Infinity : (answer ?? Infinity));
   return ok({
     limit,
     overrun: overrunPerLimit,
     parameters: {
       max_completion_tokens: limit,
-      // With thinking, the client's limit on the answer is not implied by the total.
-      ...(thinking && answer !== undefined ? { max_tokens: answer } : {}),
       ...(thinking && budget !== undefined ? { thinking_budget: budget } : {}),
     },
   });

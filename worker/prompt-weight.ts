@@ -60,6 +60,13 @@ export function addText(weight: PromptWeight, parts: readonly string[]): void {
   add(weight, Math.max(joined, apart) + perPart * parts.length, bytes);
 }
 
+/** Tags around an image, and the text some servers put in its place. */
+const perImage = 64;
+
+/** An image, at most `maxTokens` long. An estimate takes a usual picture (2,560 tokens of 32 x 32 pixels at three bytes each). */
+export const addImage = (weight: PromptWeight, maxTokens: number): void =>
+  add(weight, maxTokens + perImage, 3 * Math.min(maxTokens, 2_560));
+
 /** A name some templates write more than once (the tag, the list of tools, the call). */
 export const addName = (weight: PromptWeight, name: string): void =>
   add(weight, 3 * escapedLength(name), utf8Length(name));

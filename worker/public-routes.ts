@@ -28,6 +28,8 @@ export function models(call: Call): Response {
       licence: model.licence,
       context_tokens: model.contextTokens,
       max_output_tokens: model.maxOutputTokens,
+      max_image_tokens: model.maxImageTokens ?? null,
+      serves: model.serves ?? 'chat',
       price: { asset: prices.asset, per_tokens: 1_000_000, tiers: model.tiers },
     })),
     price_table: priceTable,

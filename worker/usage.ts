@@ -32,12 +32,14 @@ export function readUsage(usage: unknown): Result<Usage, UsageFault> {
     return undefined;
   };
 
-  const ins = members(totals['prompt_tokens_details']);
-  const outs = members(totals['completion_tokens_details']);
-  const input = count(totals, 'prompt_tokens', 'usage.');
+  // `/v1/responses` has other names for the same things.
+  const ins = members(totals['prompt_tokens_details'] ?? totals['input_tokens_details']);
+  const outs = members(totals['completion_tokens_details'] ?? totals['output_tokens_details']);
+  const input = count(totals, 'prompt_tokens', 'usage.') ?? count(totals, 'input_tokens', 'usage.');
   const total = count(totals, 'total_tokens', 'usage.');
   const derived = input !== undefined && total !== undefined && total >= input ? total - input : undefined;
-  const output = count(totals, 'completion_tokens', 'usage.') ?? derived;
+  const output =
+    count(totals, 'completion_tokens', 'usage.') ?? count(totals, 'output_tokens', 'usage.') ?? derived;
   const cached = count(ins, 'cached_tokens', 'usage.prompt_tokens_details.') ?? 0n;
   const created = count(ins, 'cache_creation_input_tokens', 'usage.prompt_tokens_details.') ?? 0n;
   const thinking =

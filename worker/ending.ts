@@ -1,0 +1,46 @@
+import type { Call } from './call.ts';
+import type { Timeouts } from './upstreams/upstream.ts';
+
+/**
+ * The end of one attempt: the connection to upstream is closed when it comes, whatever is being waited for. It comes when the
+ * attempt has taken its time, when the client has been gone for `drainMs`, or when we are done.
+ */
+export type Ending = {
+  readonly signal: AbortSignal;
+  /** Why it came; undefined until it has. */
+  readonly reason: () => 'total' | 'client_left' | 'done' | undefined;
+  /** Resolves when it comes. */
+  readonly came: Promise<void>;
+  /** Ends the attempt now, and stops the clocks. */
+  readonly done: () => void;
+};
+
+export function endingOf(call: Call, timeouts: Timeouts, deadlineMs: number): Ending {
+  const controller = new AbortController();
+  const client = call.request.signal;
+  let reason: ReturnType<Ending['reason']>;
+  let drain: ReturnType<typeof setTimeout> | null = null;
+  let arrive = () => {};
+  const came = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const end = (why: 'total' | 'client_left' | 'done') => {
+    if (reason !== undefined) return;
+    reason = why;
+    clearTimeout(total);
+    clearTimeout(drain);
+    client.removeEventListener('abort', leave);
+    controller.abort();
+    arrive();
+  };
+  const leave = () => {
+    drain = setTimeout(() => end('client_left'), timeouts.drainMs);
+  };
+  const total = setTimeout(
+    () => end('total'),
+    Math.max(0, Math.min(timeouts.totalMs, deadlineMs - call.now())),
+  );
+  if (client.aborted) leave();
+  else client.addEventListener('abort', leave);
+  return { signal: controller.signal, reason: () => reason, came, done: () => end('done') };
+}

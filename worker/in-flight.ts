@@ -1,0 +1,34 @@
+/**
+ * Bytes this isolate holds for calls that are under way. An isolate has 128 MB for everything; past half of it new calls are
+ * refused, so that those under way are not all lost at once.
+ */
+const bytesMax = 64 * 1024 * 1024;
+/** A call's own needs: frames under way, hashes, the receipt. */
+const perCall = 96 * 1024;
+
+let bytes = 0;
+
+export type Allotment = {
+  /** More of it; false where there is no room. */
+  readonly grow: (more: number) => boolean;
+  readonly release: () => void;
+};
+
+/** Room for a call whose body has this many bytes: as received, as parsed, and as sent. Undefined when there is none. */
+export function allot(bodyBytes: number): Allotment | undefined {
+  let own = 0;
+  const grow = (more: number): boolean => {
+    if (bytes + more > bytesMax) return false;
+    bytes += more;
+    own += more;
+    return true;
+  };
+  if (!grow(perCall + 3 * bodyBytes)) return undefined;
+  return {
+    grow,
+    release() {
+      bytes -= own;
+      own = 0;
+    },
+  };
+}

@@ -1,0 +1,254 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { Hex } from 'viem';
+import { toHex } from '../../protocol/hex.ts';
+import { ok, type Result, refuse } from '../../protocol/result.ts';
+import type { Call } from '../call.ts';
+import { chatEvents } from '../chat-events.ts';
+import type { UpstreamError } from '../dialects/dialect.ts';
+import { anyError } from '../dialects/error-body.ts';
+import { type Ending, endingOf } from '../ending.ts';
+import type { Allotment } from '../in-flight.ts';
+import { type JsonObject, serializeJson } from '../json.ts';
+import { createMeter, parsed, type StreamMeter } from '../meter.ts';
+import type { PricedRequest } from '../priced-request.ts';
+import { responseEvents } from '../response-events.ts';
+import { type Answer, readAnswer } from '../whole-answer.ts';
+import { keyFor } from './configured.ts';
+import type { Upstream } from './upstream.ts';
+import { failedInBand, timedOut, unreachable, unusable, type Verdict, verdictOf } from './verdict.ts';
+
+/** What every answer has. */
+type Sent = {
+  readonly upstream: Upstream;
+  readonly forwardedHash: Hex;
+  readonly ending: Ending;
+  /** Under which its signature can be asked for, where upstream has one. */
+  readonly evidenceKey: string | undefined;
+};
+
+/** A stream whose first event is there and is no error. */
+export type OpenStream = Sent & {
+  readonly kind: 'stream';
+  readonly meter: StreamMeter;
+  readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  /** What the meter has passed so far. */
+  readonly opening: readonly Uint8Array[];
+};
+
+/** An answer that is there as a whole. */
+export type WholeAnswer = Sent & {
+  readonly kind: 'whole';
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly answer: Answer;
+};
+
+/** The client left and upstream did not finish in the time that is left to us then: what it generated is never known. */
+export type Abandoned = Sent & {
+  readonly kind: 'abandoned';
+  readonly bytes: number;
+  readonly workedMs: number;
+};
+
+export type Opened = OpenStream | WholeAnswer | Abandoned;
+
+/** Of an error's body no more than this is read. */
+const errorBytesMax = 64 * 1024;
+/** An answer longer than this is no answer. */
+const answerBytesMax = 16 * 1024 * 1024;
+
+const encoder = new TextEncoder();
+
+/**
+ * One attempt at one upstream, up to the first event of a stream or the whole of an answer. Only headers made here go up:
+ * nothing the agent sent, least of all its signature.
+ */
+export async function attempt(
+  call: Call,
+  request: PricedRequest,
+  upstream: Upstream,
+  room: Allotment,
+  deadlineMs: number,
+): Promise<Result<Opened, Verdict>> {
+  const key = keyFor(call.env, upstream);
+  const body = encoder.encode(serializeJson(spelled(request, upstream)));
+  const startedMs = call.now();
+  const ending = endingOf(call, upstream.timeouts, deadlineMs);
+  const fail = (verdict: Verdict) => {
+    ending.done();
+    return refuse(verdict);
+  };
+
+  const headersDue = new AbortController();
+  // A whole answer's headers may come only when it is finished: for it, the total is the limit.
+  const timer = request.stream
+    ? setTimeout(() => headersDue.abort(), upstream.timeouts.headersMs)
+    : null;
+  let response: Response;
+  try {
+    response = await fetch(`${upstream.baseUrl}/${request.endpoint}`, {
+      method: 'POST',
+      headers: {
+        accept: request.stream ? 'text/event-stream' : 'application/json',
+        'content-type': 'application/json',
+        'x-request-id': call.id,
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
+      body,
+      redirect: 'manual',
+      signal: AbortSignal.any([ending.signal, headersDue.signal]),
+    });
+  } catch (error) {
+    const why = ending.reason();
+    // A stream's headers come before it generates; the silence of a whole answer is the model at work.
+    if (why === 'client_left' && !request.stream)
+      return ok({ kind: 'abandoned', ...sent(), bytes: 0, workedMs: call.now() - startedMs });
+    if (why !== undefined || headersDue.signal.aborted) return fail(timedOut);
+    console.warn(
+      JSON.stringify({
+        event: 'upstream_unreachable',
+        requestId: call.id,
+        upstream: upstream.name,
+        error: String(error),
+      }),
+    );
+    return fail(unreachable);
+  } finally {
+    clearTimeout(timer);
+  }
+
+  if (response.status !== 200) {
+    const error = await readError(response, upstream);
+    console.warn(
+      JSON.stringify({
+        event: 'upstream_refused',
+        requestId: call.id,
+        upstream: upstream.name,
+        status: response.status,
+        code: error?.code?.slice(0, 100),
+        upstreamRequestId: response.headers.get('x-request-id')?.slice(0, 100),
+      }),
+    );
+    return fail(verdictOf(response.status, error, response.headers.get('retry-after')));
+  }
+  return request.stream ? openStream() : readAll();
+
+  function sent(evidenceKey?: string): Sent {
+    return { upstream, forwardedHash: toHex(sha256(body)), ending, evidenceKey };
+  }
+
+  async function openStream(): Promise<Result<Opened, Verdict>> {
+    const readEvent =
+      request.endpoint === 'responses' ? responseEvents : chatEvents({ includeUsage: request.includeUsage });
+    const meter = createMeter({ readEvent });
+    const reader = readerOf(response);
+    let opening: readonly Uint8Array[] = [];
+    for (;;) {
+      const chunk = await nextChunk(reader, upstream.timeouts.firstByteMs);
+      if (chunk === 'idle') return fail(timedOut);
+      if (chunk === 'broken') return fail(ending.reason() === undefined ? unusable : timedOut);
+      opening = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
+      const { seen } = meter;
+      if (seen.error) return fail(failedInBand(seen.error));
+      if (seen.fault) return fail(unusable);
+      if (opening.length > 0 || seen.done) break;
+      if (chunk.done) return fail(unusable);
+    }
+    const isStream = response.headers.get('content-type')?.includes('text/event-stream') ?? false;
+    if (!isStream && meter.seen.garbled > 0) return fail(unusable);
+    return ok({
+      kind: 'stream',
+      ...sent(response.headers.get('zg-res-key') ?? undefined),
+      meter,
+      reader,
+      opening,
+    });
+  }
+
+  async function readAll(): Promise<Result<Opened, Verdict>> {
+    const parts: Uint8Array[] = [];
+    const reader = readerOf(response);
+    let length = 0;
+    for (;;) {
+      const chunk = await nextChunk(reader, upstream.timeouts.idleMs);
+      if (chunk === 'idle') return fail(timedOut);
+      if (chunk === 'broken') {
+        const why = ending.reason();
+        if (why === 'client_left')
+          return ok({ kind: 'abandoned', ...sent(), bytes: length, workedMs: call.now() - startedMs });
+        return fail(why === undefined ? unusable : timedOut);
+      }
+      if (chunk.done) break;
+      const part = chunk.value ?? new Uint8Array();
+      length += part.length;
+      if (length > answerBytesMax || !room.grow(2 * part.length)) return fail(unusable);
+      parts.push(part);
+    }
+    const whole = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    const answer = readAnswer(whole);
+    if (!answer.ok) return fail(unusable);
+    if (answer.value.error) return fail(failedInBand(answer.value.error));
+    return ok({
+      kind: 'whole',
+      ...sent(response.headers.get('zg-res-key') ?? undefined),
+      body: whole,
+      answer: answer.value,
+    });
+  }
+}
+
+/** The priced body as this upstream spells it, under the name it has for the model. */
+function spelled(request: PricedRequest, { dialect, models }: Upstream): JsonObject {
+  const body = dialect.spell(request);
+  const name = models?.get(request.model) ?? request.model;
+  return name === request.model ? body : new Map([...body, ['model', name]]);
+}
+
+const readerOf = (response: Response): ReadableStreamDefaultReader<Uint8Array> =>
+  (response.body ?? new Response('').body ?? new ReadableStream<Uint8Array>()).getReader();
+
+type Chunk = { readonly done: boolean; readonly value?: Uint8Array | undefined };
+
+/** One read, bounded: `idle` when upstream is silent too long, `broken` when the connection is, or was ended. */
+export async function nextChunk(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  timeoutMs: number,
+): Promise<Chunk | 'idle' | 'broken'> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const silence = new Promise<'idle'>((resolve) => {
+    timer = setTimeout(() => resolve('idle'), timeoutMs);
+  });
+  try {
+    return await Promise.race([reader.read(), silence]);
+  } catch {
+    return 'broken';
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readError(response: Response, { dialect }: Upstream): Promise<UpstreamError | undefined> {
+  try {
+    const body = parsed((await readText(response)).slice(0, errorBytesMax));
+    return dialect.readError(body) ?? anyError(body);
+  } catch {
+    return undefined; // the status has to say it all
+  }
+}
+
+async function readText(response: Response): Promise<string> {
+  const reader = readerOf(response);
+  const decoder = new TextDecoder();
+  let text = '';
+  for (;;) {
+    const chunk = await nextChunk(reader, 5_000);
+    if (chunk === 'idle' || chunk === 'broken' || chunk.done || text.length > errorBytesMax) break;
+    text += decoder.decode(chunk.value, { stream: true });
+  }
+  void reader.cancel().catch(() => undefined);
+  return text;
+}
