@@ -29,6 +29,7 @@ export type QwenStandIn = {
   /** Ends every connection, then the server. */
   close(): Promise<void>;
   readonly faults: Faults;
+  readonly gate: Gate;
   /** What was asked, oldest first; the last 1,000. */
   readonly requests: readonly RecordedRequest[];
 };
@@ -37,6 +38,13 @@ export type Faults = {
   /** The next `times` requests to /chat/completions or /embeddings go wrong this way. */
   next(fault: Fault, times?: number): void;
   clear(): void;
+};
+
+/** While it is shut, chat completions wait before they are looked at: a test can see many in flight at once. */
+export type Gate = {
+  shut(): void;
+  open(): void;
+  readonly waiting: number;
 };
 
 export type RecordedRequest = {
@@ -139,6 +147,8 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
   const requests: RecordedRequest[] = [];
   const queued: Fault[] = [];
   const cache = createPromptCache();
+  const waiting = new Set<() => void>();
+  let isShut = false;
 
   const server = createServer((request, response) => {
     const id = randomUUID();
@@ -203,6 +213,7 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
   }
 
   async function chat(record: RecordedRequest, response: ServerResponse, id: string): Promise<void> {
+    if (isShut) await new Promise<void>((resolve) => waiting.add(resolve));
     const body = parse(record);
     if (!body) return fail(response, id, badRequest('The request body is not a JSON object.'));
     const messages = body['messages'];
@@ -386,6 +397,19 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
       },
       clear() {
         queued.length = 0;
+      },
+    },
+    gate: {
+      shut() {
+        isShut = true;
+      },
+      open() {
+        isShut = false;
+        for (const goOn of waiting) goOn();
+        waiting.clear();
+      },
+      get waiting() {
+        return waiting.size;
       },
     },
     requests,
