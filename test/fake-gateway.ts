@@ -130,7 +130,13 @@ const policy: Policy = {
   code: 'deferred',
 };
 
-export function fakeGateway(spender: Address, lies: Lies = {}): FakeGateway {
+/** Where the agent lives; made up unless a test has a chain. */
+export type Place = { readonly vault: Address; readonly registry: Address; readonly agentId: bigint };
+const nowhere: Place = { vault, registry, agentId };
+
+export function fakeGateway(spender: Address, lies: Lies = {}, place: Place = nowhere): FakeGateway {
+  const { vault, registry, agentId } = place;
+  const agent = formatAgentId({ chainId, registry, agentId });
   const nonces = new Set<string>();
   const gateway: FakeGateway = {
     seen: [],
