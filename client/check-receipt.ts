@@ -55,7 +55,7 @@ export type Mismatch = { readonly name: MismatchName; readonly detail: string };
 /** What we did and saw. */
 export type Exchange = {
   readonly account: Account;
-  /** Of our vouchers; undefined while it is not known. */
+  /** Of our vouchers when the call was sent; undefined while it is not known. */
   readonly epoch: bigint | undefined;
   /** Hash of what we signed (protocol, section 1). */
   readonly authorization: Hex;

@@ -49,10 +49,12 @@ export class ReceiptMismatchError extends AgentError {
 }
 
 /** A call that was sent and whose receipt has not come. */
-export type SentCall = Pick<Exchange, 'authorization' | 'requestHash' | 'model' | 'sentAt'> & {
+export type SentCall = Pick<Exchange, 'authorization' | 'requestHash' | 'model' | 'sentAt' | 'epoch'> & {
   readonly url: string;
   /** Its answer is still being waited for or read: the receipt may yet come by itself. */
   open: boolean;
+  /** What is wrong with its receipt has been said. */
+  reported: boolean;
 };
 
 export type ReceiptDeskOptions = {
@@ -73,6 +75,8 @@ export type ReceiptDeskOptions = {
 const receiptHeader = 'Tallystick-Receipt';
 const receiptsKept = 100;
 const missingKept = 1_000;
+/** Seconds by which the gateway's clock may be behind ours. */
+const clockSkew = 60;
 /** Pages of receipts read in one reconciliation. */
 const pagesMax = 50;
 
@@ -120,8 +124,10 @@ export class ReceiptDesk {
       requestHash: request.requestHash,
       model: modelOf(request.body),
       sentAt: call.sentAt,
+      epoch: this.#options.epoch(),
       url: request.url.href,
       open: true,
+      reported: false,
     };
     this.#sent.set(sent.authorization, sent);
     for (const oldest of this.#sent.keys()) {
@@ -152,10 +158,16 @@ export class ReceiptDesk {
       const readAll = how === 'complete' || (isStream && scanner.done);
       if (base64 === undefined) {
         if (how !== 'complete') return { kind: 'left' };
-        return this.#problem(context, undefined, 'receipt_missing', 'the answer came without a receipt');
+        return this.#problem(
+          context,
+          sent,
+          undefined,
+          'receipt_missing',
+          'the answer came without a receipt',
+        );
       }
       const read = parseReceipt(base64);
-      if (!read.ok) return this.#problem(context, undefined, 'receipt_unreadable', read.error);
+      if (!read.ok) return this.#problem(context, sent, undefined, 'receipt_unreadable', read.error);
       const answer = readAll ? { responseHash: scanner.responseHash(), statedUsage: usage.read() } : unread;
       return this.#judge(context, read.value, sent, answer);
     };
@@ -207,11 +219,12 @@ export class ReceiptDesk {
   }
 
   async #askForReceipts(): Promise<number> {
-    const missing = () => [...this.#sent.values()].filter(({ open }) => !open).length;
-    if (missing() === 0) return 0;
-    const { standing } = await this.#options.contact();
-    let from: bigint | undefined = standing.sequence + 1n;
-    for (let page = 0; from !== undefined && missing() > 0 && page < pagesMax; page += 1) {
+    const missing = () => [...this.#sent.values()].filter(({ open }) => !open);
+    if (missing().length === 0) return 0;
+    await this.#options.contact();
+    const earliest = missing().reduce((time, { sentAt }) => (sentAt < time ? sentAt : time), Infinity);
+    let from: bigint | undefined = this.#history.lastBefore(BigInt(earliest - clockSkew)) + 1n;
+    for (let page = 0; from !== undefined && missing().length > 0 && page < pagesMax; page += 1) {
       const response = await this.#options.link.get(`/v1/receipts?from=${from}`);
       if (!response.ok) throw unusable(`/v1/receipts answered ${response.status}`);
       const { receipts, next } = (await response.json()) as { receipts?: unknown; next?: unknown };
@@ -226,7 +239,7 @@ export class ReceiptDesk {
       const following = typeof next === 'string' && /^[1-9]\d{0,14}$/.test(next) ? BigInt(next) : undefined;
       from = following !== undefined && following > from ? following : undefined;
     }
-    return missing();
+    return missing().length;
   }
 
   async #judge(
@@ -235,19 +248,19 @@ export class ReceiptDesk {
     sent: SentCall,
     answer: Answer,
   ): Promise<CallOutcome> {
-    const { link, epoch, now, spend, onReceipt } = this.#options;
+    const { link, now, spend, onReceipt } = this.#options;
     const { receipt } = signed;
     const endedAt = Math.floor(now() / 1000);
     let mismatches: Mismatch[];
     try {
       const [account, terms] = await Promise.all([link.account(), link.terms(receipt.priceTable)]);
-      mismatches = checkReceipt(signed, { ...sent, ...answer, account, epoch: epoch(), endedAt }, terms);
+      mismatches = checkReceipt(signed, { ...sent, ...answer, account, endedAt }, terms);
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
-      return this.#problem(context, signed, 'unverifiable', detail);
+      return this.#problem(context, sent, signed, 'unverifiable', detail);
     }
     if (mismatches.length === 0) mismatches = this.#history.add(receipt);
-    if (mismatches.length > 0) return this.#report({ ...context, receipt: signed, mismatches });
+    if (mismatches.length > 0) return this.#report(sent, { ...context, receipt: signed, mismatches });
     this.#sent.delete(sent.authorization);
     spend(receipt.amount);
     const checked: CheckedReceipt = {
@@ -264,15 +277,19 @@ export class ReceiptDesk {
 
   #problem(
     context: Context,
+    sent: SentCall,
     receipt: SignedReceipt | undefined,
     name: Mismatch['name'],
     detail: string,
   ): CallOutcome {
-    return this.#report({ ...context, receipt, mismatches: [{ name, detail }] });
+    return this.#report(sent, { ...context, receipt, mismatches: [{ name, detail }] });
   }
 
-  #report(problem: ReceiptProblem): CallOutcome {
-    this.#options.onProblem?.(problem);
+  /** Once per call: a later look for a better receipt does not repeat it. */
+  #report(sent: SentCall, problem: ReceiptProblem): CallOutcome {
+    const known = sent.reported;
+    sent.reported = true;
+    if (!known) this.#options.onProblem?.(problem);
     return { kind: 'problem', problem };
   }
 }

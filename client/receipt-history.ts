@@ -34,6 +34,15 @@ export class ReceiptHistory {
     return found;
   }
 
+  /** The highest number known to have been captured before this time (Unix seconds): what came later is above it. */
+  lastBefore(time: bigint): bigint {
+    let last = this.#start?.sequence ?? 0n;
+    for (const { receipt } of this.#bySequence.values()) {
+      if (receipt.time < time && receipt.sequence > last) last = receipt.sequence;
+    }
+    return last;
+  }
+
   #contradictions(receipt: Receipt, digest: Hex): Mismatch[] {
     const found: Mismatch[] = [];
     const { sequence, epoch, amount, cumulative } = receipt;

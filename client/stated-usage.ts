@@ -4,6 +4,8 @@ export type StatedUsage = { readonly input: bigint; readonly output: bigint };
 
 /** Of a stream only the end is kept: the usage chunk is its last event but `[DONE]`. */
 const streamTailBytes = 16_384;
+/** A longer answer is not read for its usage. */
+const answerBytesMax = 16 * 1024 * 1024;
 
 /**
  * Collects as much of a body as is needed to read its usage: all of a JSON answer, the end of a stream.
@@ -17,8 +19,9 @@ export function createUsageReader(isStream: boolean): {
   let length = 0;
   return {
     push(chunk) {
-      parts.push(chunk.slice());
       length += chunk.length;
+      if (!isStream && length > answerBytesMax) parts = [];
+      else parts.push(chunk.slice());
       while (isStream && parts.length > 1 && length - (parts[0]?.length ?? 0) >= streamTailBytes) {
         length -= parts.shift()?.length ?? 0;
       }

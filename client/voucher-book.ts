@@ -108,9 +108,10 @@ export class VoucherBook {
       const bound = this.#bound();
       const current = this.#current;
       if (current === undefined) {
-        const left = standing.voucher - standing.captured - standing.held;
-        if (left >= this.#ports.limits.perVoucher) return undefined;
-        return bound > standing.captured ? this.#renew(account, bound) : undefined;
+        // The gateway says it has one from before. If that is not so it will say that, too.
+        const left = standing.voucher - standing.captured - standing.held - this.#known.receipts;
+        const helps = bound > standing.captured + this.#known.receipts && bound > standing.voucher;
+        return left < this.#lowWater && helps ? this.#renew(account, bound) : undefined;
       }
       const { cumulative } = current.voucher;
       const low = cumulative < spent + this.#lowWater;

@@ -15,6 +15,8 @@ export type BodyWatcher = {
 
 /** The end of the connection is waited for this long after the last event: it usually comes along, and is then reusable. */
 const lingerMs = 250;
+/** A last event is shorter than this; what is longer is passed on and judged as it comes. */
+const heldBytesMax = 65_536;
 
 /**
  * Passes every byte on, unchanged and in order. The receipt's comment too: parsers of event streams skip comments, and
@@ -42,6 +44,7 @@ export function watchBody(
 
   async function pull(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): Promise<void> {
     const held: Uint8Array<ArrayBuffer>[] = [];
+    let heldBytes = 0;
     const release = () => {
       if (!cancelled) for (const bytes of held) controller.enqueue(bytes);
     };
@@ -71,10 +74,15 @@ export function watchBody(
       const bytes = chunk.value as Uint8Array<ArrayBuffer>;
       if (finishing === undefined) watcher.push(bytes);
       held.push(bytes);
-      if (!watcher.holds || finishing !== undefined) {
+      heldBytes += bytes.length;
+      if (!watcher.holds || finishing !== undefined || heldBytes > heldBytesMax) {
         release();
         if (!cancelled) return;
         held.length = 0;
+        if (heldBytes > heldBytesMax) {
+          await finish('cancelled').catch(() => undefined);
+          return reader.cancel();
+        }
       }
     }
   }

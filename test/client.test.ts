@@ -503,6 +503,15 @@ describe('vouchers', () => {
     expect(vouchersSeen(gateway)).toEqual([undefined]);
   });
 
+  it('are renewed before the gateway’s own runs out', async () => {
+    const gateway = fakeGateway(spender);
+    gateway.voucher = 600n;
+    const { client } = setup({}, {}, gateway);
+    for (let call = 0; call < 10; call += 1) await ask(client);
+    expect(vouchersSeen(gateway).filter((cumulative) => cumulative !== undefined)).toEqual([1_120n]);
+    expect(posts(gateway)).toHaveLength(10);
+  });
+
   it('never go above the limit, whatever a demand says; the numbers are in the error', async () => {
     const greedy: Lies = {
       refuse: 'voucher_insufficient',
@@ -675,6 +684,19 @@ describe('what comes in between', () => {
     expect(await agentFetch.reconcile()).toBe(0);
     expect(agentFetch.exposure.spent).toBe(6n * amountPerCall);
     expect(problems).toEqual([]);
+  });
+
+  it('a problem is told once, however often its receipt is asked for again', async () => {
+    const lies: Lies = { signed: (honest) => ({ ...honest, signature: `0x${'00'.repeat(65)}` }) };
+    const { client, agentFetch, problems, gateway } = setup(lies);
+    await ask(client);
+    expect(await agentFetch.reconcile()).toBe(0); // the list has it right
+    expect(agentFetch.receipts).toHaveLength(1);
+    await ask(client);
+    gateway.receipts.pop();
+    expect(await agentFetch.reconcile()).toBe(1);
+    expect(await agentFetch.reconcile()).toBe(1);
+    expect(problems).toHaveLength(2);
   });
 
   it('lost receipts are looked for before a limit is called reached', async () => {
