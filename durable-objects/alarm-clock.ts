@@ -5,6 +5,8 @@
 export class AlarmClock {
   readonly #storage: DurableObjectStorage;
   #at: number | null = null;
+  /** Whether anybody has asked for a time since the alarm rang. */
+  #asked = false;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -13,22 +15,29 @@ export class AlarmClock {
   /** Call once in the object's constructor, under `blockConcurrencyWhile`. */
   async load(): Promise<void> {
     this.#at = await this.#storage.getAlarm();
+    this.#asked = this.#at !== null;
   }
 
-  /** The alarm has fired: none is set now. */
-  rang(): void {
+  /**
+   * The alarm has fired: none is set now.
+   * @param fallbackMs when to ring again if the handler dies. Not a wish: {@link clear} takes it back.
+   */
+  rang(fallbackMs?: number): void {
     this.#at = null;
+    if (fallbackMs !== undefined) this.noLaterThan(fallbackMs);
+    this.#asked = false;
   }
 
-  /** Nothing is due: no alarm, unless somebody asks for one again. */
+  /** Nothing is due, as far as the caller knows: no alarm, unless somebody has asked for one since the last rang. */
   clear(): void {
-    if (this.#at === null) return;
+    if (this.#at === null || this.#asked) return;
     this.#at = null;
     void this.#storage.deleteAlarm();
   }
 
   /** The write is part of the caller's transaction and under its output gate; nothing has to wait for it. */
   noLaterThan(atMs: number): void {
+    this.#asked = true;
     if (this.#at !== null && this.#at <= atMs) return;
     this.#at = atMs;
     void this.#storage.setAlarm(atMs);

@@ -14,9 +14,38 @@ export type ChainConfig = {
   /** Deposits count when they are this many blocks deep. */
   readonly depositDepth: number;
   readonly asset: { readonly symbol: string; readonly decimals: number };
+  /** No transaction is sent for more than this, wei per gas: above it everything waits, and says so. */
+  readonly maxFeePerGas: bigint;
+  readonly settlement: SettlementPolicy;
   /** What the operator risks with one agent of this chain. */
   readonly terms: Terms;
 };
+
+/** When claims are worth their gas. Amounts in base units of the chain's asset. */
+export type SettlementPolicy = {
+  /** Everything that is due is claimed together, at most this often. */
+  readonly everyMs: number;
+  /** An account that owes this much is claimed at once. */
+  readonly at: bigint;
+  /** Less than this is left until more is owed. */
+  readonly least: bigint;
+};
+
+/** Where blobs are published. */
+export type DaConfig =
+  | {
+      readonly kind: 'zero-g-storage';
+      /** A single node by JSON-RPC, or a sharded network by its indexer. */
+      readonly storage: { readonly kind: 'node' | 'indexer'; readonly url: string };
+      readonly flow: Address;
+    }
+  | {
+      readonly kind: 'zero-g-da';
+      /** The HTTP side-car. */
+      readonly url: string;
+      /** DAEntrance, on the home chain. */
+      readonly entrance: Address;
+    };
 
 /** The log's home: the chain its heads are anchored on, and what its promises are. */
 export type LogConfig = {
@@ -26,6 +55,10 @@ export type LogConfig = {
   readonly anchor: Address;
   /** A seal is due this long after the first entry that waits for one. */
   readonly sealEveryMs: number;
+  /** And at once when this many wait. */
+  readonly sealAtEntries: number;
+  /** Commits wait this long for others to share a file and an anchor with. */
+  readonly publishEveryMs: number;
   /** Seconds from a capture to its receipt's `mergeBy`. */
   readonly mergeDelay: number;
 };
@@ -36,7 +69,12 @@ export type Config = {
   readonly log: LogConfig;
   /** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
   readonly hold: { readonly lifetimeMs: number; readonly marginMs: number };
+<<<<<<< Updated upstream
   readonly zeroG: { readonly storageUrl: string; readonly flow: Address };
+=======
+  readonly da: DaConfig;
+  readonly upstream: { readonly name: string; readonly baseUrl: string };
+>>>>>>> Stashed changes
 };
 
 /** The chain with this id, if it is served. */
@@ -62,10 +100,24 @@ function readConfig(env: Env): Config {
   const owner = address('LOG_OWNER', env.LOG_OWNER);
   const origin = text('LOG_ORIGIN', env.LOG_ORIGIN);
   const lifetimeMs = positiveInteger('HOLD_SECONDS', env.HOLD_SECONDS ?? '600') * 1000;
+  const log: LogConfig = {
+    logId: logIdOf({ chainId: home, anchor, owner, origin }),
+    origin,
+    chainId: home,
+    anchor,
+    sealEveryMs: positiveInteger('SEAL_EVERY_SECONDS', env.SEAL_EVERY_SECONDS) * 1000,
+    sealAtEntries: positiveInteger('SEAL_AT_ENTRIES', env.SEAL_AT_ENTRIES),
+    publishEveryMs: positiveInteger('PUBLISH_EVERY_SECONDS', env.PUBLISH_EVERY_SECONDS, 0) * 1000,
+    mergeDelay: positiveInteger('MERGE_DELAY_SECONDS', env.MERGE_DELAY_SECONDS),
+  };
+  if (2 * (log.sealEveryMs + log.publishEveryMs) > 1000 * log.mergeDelay) {
+    throw bad('MERGE_DELAY_SECONDS', 'at least twice SEAL_EVERY_SECONDS and PUBLISH_EVERY_SECONDS together');
+  }
   return {
     hold: { lifetimeMs, marginMs: Math.min(30_000, lifetimeMs / 4) },
     publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
     chains,
+<<<<<<< Updated upstream
     log: {
       logId: logIdOf({ chainId: home, anchor, owner, origin }),
       origin,
@@ -77,8 +129,37 @@ function readConfig(env: Env): Config {
     zeroG: {
       storageUrl: url('ZERO_G_STORAGE_URL', env.ZERO_G_STORAGE_URL).href,
       flow: address('ZERO_G_FLOW', env.ZERO_G_FLOW),
+=======
+    log,
+    da: readDa(env),
+    upstream: {
+      name: text('UPSTREAM_NAME', env.UPSTREAM_NAME),
+      baseUrl: url('UPSTREAM_BASE_URL', env.UPSTREAM_BASE_URL).href.replace(/\/$/, ''),
+>>>>>>> Stashed changes
     },
   };
+}
+
+function readDa(env: Env): DaConfig {
+  switch (env.DA) {
+    case 'zero-g-storage': {
+      const kind = env.ZERO_G_STORAGE_KIND;
+      if (kind !== 'node' && kind !== 'indexer') throw bad('ZERO_G_STORAGE_KIND', '"node" or "indexer"');
+      return {
+        kind: env.DA,
+        storage: { kind, url: url('ZERO_G_STORAGE_URL', env.ZERO_G_STORAGE_URL).href },
+        flow: address('ZERO_G_FLOW', env.ZERO_G_FLOW),
+      };
+    }
+    case 'zero-g-da':
+      return {
+        kind: env.DA,
+        url: url('ZERO_G_DA_URL', env.ZERO_G_DA_URL).href,
+        entrance: address('ZERO_G_DA_ENTRANCE', env.ZERO_G_DA_ENTRANCE),
+      };
+    default:
+      throw bad('DA', '"zero-g-storage" or "zero-g-da"');
+  }
 }
 
 /** A secret that is a 32-byte private key. */
@@ -112,6 +193,8 @@ function readChains(json: string | undefined): ChainConfig[] {
         symbol: text(name('asset.symbol'), asset['symbol']),
         decimals: positiveInteger(name('asset.decimals'), String(asset['decimals'])),
       },
+      maxFeePerGas: amount(name('maxFeePerGas'), entry['maxFeePerGas'] ?? '500000000000'),
+      settlement: readSettlement(name('settlement'), entry['settlement']),
       terms: {
         unfinalCreditMax: amount(name('unfinalCreditMax'), entry['unfinalCreditMax'] ?? '0'),
         ...(entry['unclaimedMax'] === undefined
@@ -122,6 +205,16 @@ function readChains(json: string | undefined): ChainConfig[] {
       },
     };
   });
+}
+
+/** Twice a day together, and at once what is worth a thousand claims' gas at 0G's prices. */
+function readSettlement(name: string, json: unknown): SettlementPolicy {
+  const entry = (json ?? {}) as Record<string, unknown>;
+  return {
+    everyMs: positiveInteger(`${name}.everySeconds`, String(entry['everySeconds'] ?? 43_200)) * 1000,
+    at: amount(`${name}.at`, entry['at'] ?? '1000000000000000000'),
+    least: amount(`${name}.least`, entry['least'] ?? '1000000000000000'),
+  };
 }
 
 const bad = (name: string, expected: string): Error =>

@@ -117,14 +117,19 @@ export async function tile(call: Call, path: string): Promise<Response> {
   });
 }
 
-/** Up, and keeping its promises? `ok` is false when entries have waited for a seal, or seals for an anchor, too long. */
+/**
+ * Up, and keeping its promises? `sealing` is false when entries have waited for a seal too long; `merging` when a receipt's
+ * `mergeBy` has passed and it is in no anchored head. Receipts that have not reached the log are not seen here.
+ */
 export async function health(call: Call): Promise<Response> {
   const { log } = call.config;
   const status = await logOf(call).status();
   const waitingMs = status.waitingSinceMs === undefined ? 0 : call.now() - status.waitingSinceMs;
   const sealing = waitingMs <= 2 * log.sealEveryMs + 5_000;
-  return new Response(JSON.stringify({ ok: sealing, log: { ...status, waitingMs, sealing } }), {
-    status: sealing ? 200 : 503,
+  const merging = status.mergeBy === undefined || call.now() <= status.mergeBy * 1000;
+  const ok = sealing && merging;
+  return new Response(JSON.stringify({ ok, log: { ...status, waitingMs, sealing, merging } }), {
+    status: ok ? 200 : 503,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
   });
 }

@@ -157,6 +157,7 @@ export class AgentAccount extends DurableObject<Env> {
             firstSequence: Number(first),
             digests: batch.map((row) => row.digest),
             lastReceipt: last.receipt,
+            mergeBy: Number(batch[0]?.receipt.mergeBy ?? 0n),
           }),
         );
       }

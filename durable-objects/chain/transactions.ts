@@ -1,4 +1,5 @@
 // The rows of the transactions this deployment has asked for, and the one durable nonce sequence they are sent with.
+// docs/log.md draws the states.
 import type { Address, Hex } from 'viem';
 
 /** A transaction somebody asked for. The key makes asking twice harmless. */
@@ -8,6 +9,8 @@ export type TransactionRequest = {
   readonly data: Hex;
   /** Base units. */
   readonly value: bigint;
+  /** Worth more gas than the cap: see `maxFeePerGas`. */
+  readonly urgent?: boolean;
 };
 
 export type MinedLog = { readonly address: Address; readonly topics: readonly Hex[]; readonly data: Hex };
@@ -15,10 +18,14 @@ export type MinedLog = { readonly address: Address; readonly topics: readonly He
 /** What has become of a transaction. */
 export type TransactionState =
   | { readonly state: 'pending' }
-  /** Included in a block. `success: false` means it reverted there. */
+  /**
+   * Included in a block. `success: false` means it reverted there. Until `final` (as deep as the chain's depth) the block may
+   * still be reorganised away, and the transaction pending again.
+   */
   | {
       readonly state: 'mined';
       readonly success: boolean;
+      readonly final: boolean;
       readonly hash: Hex;
       readonly blockNumber: bigint;
       readonly logs: readonly MinedLog[];
@@ -26,13 +33,31 @@ export type TransactionState =
   /** Simulation reverted: it was never sent. Asking again with the same key tries again. */
   | { readonly state: 'refused'; readonly error: string };
 
+export type Mined = Extract<TransactionState, { state: 'mined' }>;
+
 export type Transaction = TransactionRequest & {
   readonly id: number;
+  readonly state: 'queued' | 'sent' | 'mined' | 'final' | 'refused';
   readonly nonce: number | undefined;
-  /** Every hash ever broadcast for this nonce, newest last: any of them may be the one that is mined. */
+  /** Every hash ever signed for this nonce, newest last: any of them may be the one that is mined. */
   readonly hashes: readonly Hex[];
+  /** The newest signed transaction, to be broadcast again as it is. */
+  readonly raw: Hex | undefined;
+  readonly gas: bigint;
+  readonly fees: Fees;
   readonly sentMs: number;
-  readonly maxFeePerGas: bigint;
+};
+
+/** Wei per gas. */
+export type Fees = { readonly maxFeePerGas: bigint; readonly maxPriorityFeePerGas: bigint };
+
+/** A transaction signed and about to be broadcast. */
+export type Signed = {
+  readonly nonce: number;
+  readonly hash: Hex;
+  readonly raw: Hex;
+  readonly gas: bigint;
+  readonly fees: Fees;
 };
 
 type Row = {
@@ -41,11 +66,15 @@ type Row = {
   to_address: string;
   data: string;
   value: string;
-  state: 'queued' | 'sent' | 'mined' | 'refused';
+  urgent: number;
+  state: Transaction['state'];
   nonce: number | null;
   hashes: string;
-  sent_ms: number;
+  raw: string | null;
+  gas: string;
   max_fee: string;
+  priority_fee: string;
+  sent_ms: number;
   outcome: string | null;
 };
 
@@ -59,68 +88,63 @@ export class TransactionRows {
     this.#sql.exec(
       `CREATE TABLE IF NOT EXISTS transactions (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, to_address TEXT NOT NULL, data TEXT NOT NULL,
-        value TEXT NOT NULL, state TEXT NOT NULL, nonce INTEGER, hashes TEXT NOT NULL DEFAULT '[]',
-        sent_ms INTEGER NOT NULL DEFAULT 0, max_fee TEXT NOT NULL DEFAULT '0', outcome TEXT)`,
+        value TEXT NOT NULL, urgent INTEGER NOT NULL, state TEXT NOT NULL, nonce INTEGER,
+        hashes TEXT NOT NULL DEFAULT '[]', raw TEXT, gas TEXT NOT NULL DEFAULT '0', max_fee TEXT NOT NULL DEFAULT '0',
+        priority_fee TEXT NOT NULL DEFAULT '0', sent_ms INTEGER NOT NULL DEFAULT 0, outcome TEXT);
+      CREATE INDEX IF NOT EXISTS transactions_open ON transactions (state) WHERE state IN ('queued', 'sent', 'mined')`,
     );
   }
 
   /** Queues a transaction once per key; one that was refused is queued again. */
   ask(request: TransactionRequest): TransactionState {
-    const row = this.#sql.exec<Row>('SELECT * FROM transactions WHERE key = ?', request.key).toArray()[0];
+    const row = this.#row(request.key);
     if (row === undefined) {
       this.#sql.exec(
-        `INSERT INTO transactions (key, to_address, data, value, state) VALUES (?, ?, ?, ?, 'queued')`,
+        `INSERT INTO transactions (key, to_address, data, value, urgent, state) VALUES (?, ?, ?, ?, ?, 'queued')`,
         request.key,
         request.to,
         request.data,
         `${request.value}`,
+        request.urgent ? 1 : 0,
       );
       return { state: 'pending' };
     }
-    if (row.state === 'mined' && row.outcome) return parseOutcome(row.outcome);
-    if (row.state === 'refused') {
-      // What is asked for may have changed (a proof rebuilt against another head): the new words count.
-      this.#sql.exec(
-        `UPDATE transactions SET state = 'queued', to_address = ?, data = ?, value = ?, outcome = NULL WHERE id = ?`,
-        request.to,
-        request.data,
-        `${request.value}`,
-        row.id,
-      );
-      return row.outcome ? parseOutcome(row.outcome) : { state: 'pending' };
-    }
+    if (row.state !== 'refused') return stateOf(row);
+    // What is asked for may have changed (a price, a proof against another head): the new words count.
+    this.#sql.exec(
+      `UPDATE transactions SET state = 'queued', to_address = ?, data = ?, value = ?, urgent = ?, outcome = NULL
+       WHERE id = ?`,
+      request.to,
+      request.data,
+      `${request.value}`,
+      request.urgent ? 1 : 0,
+      row.id,
+    );
     return { state: 'pending' };
   }
 
   state(key: string): TransactionState | undefined {
-    const row = this.#sql.exec<Row>('SELECT * FROM transactions WHERE key = ?', key).toArray()[0];
-    if (row === undefined) return undefined;
-    return row.outcome ? parseOutcome(row.outcome) : { state: 'pending' };
+    const row = this.#row(key);
+    return row && stateOf(row);
   }
 
   queued(): Transaction[] {
-    return this.#list('queued');
+    return this.#list(`state = 'queued' ORDER BY urgent DESC, id`);
   }
 
-  sent(): Transaction[] {
-    return this.#list('sent');
+  /** Those that hold a nonce and are not final yet, in order of nonces. */
+  open(): Transaction[] {
+    return this.#list(`state IN ('sent', 'mined') ORDER BY nonce`);
   }
 
-  #list(state: Row['state']): Transaction[] {
-    return this.#sql
-      .exec<Row>('SELECT * FROM transactions WHERE state = ? ORDER BY nonce, id', state)
-      .toArray()
-      .map((row) => ({
-        id: row.id,
-        key: row.key,
-        to: row.to_address as Address,
-        data: row.data as Hex,
-        value: BigInt(row.value),
-        nonce: row.nonce ?? undefined,
-        hashes: JSON.parse(row.hashes) as Hex[],
-        sentMs: row.sent_ms,
-        maxFeePerGas: BigInt(row.max_fee),
-      }));
+  /** Whether there is anything to look after. */
+  isBusy(): boolean {
+    const row = this.#sql
+      .exec<{ open: number }>(
+        `SELECT EXISTS (SELECT 1 FROM transactions WHERE state IN ('queued', 'sent', 'mined')) AS open`,
+      )
+      .toArray()[0];
+    return row?.open === 1;
   }
 
   /** The next nonce of the durable sequence; `undefined` until it has been read from the chain once. */
@@ -128,35 +152,44 @@ export class TransactionRows {
     return this.#storage.kv.get<number>('nextNonce');
   }
 
-  set nextNonce(nonce: number) {
-    this.#storage.kv.put('nextNonce', nonce);
-  }
-
   /**
    * Written before the broadcast: whatever happens afterwards, the hash to look for is known and the nonce is not used
    * for anything else.
    */
-  sending(id: number, nonce: number, hashes: readonly Hex[], maxFeePerGas: bigint, nowMs: number): void {
-    this.#sql.exec(
-      `UPDATE transactions SET state = 'sent', nonce = ?, hashes = ?, max_fee = ?, sent_ms = ? WHERE id = ?`,
-      nonce,
-      JSON.stringify(hashes),
-      `${maxFeePerGas}`,
-      nowMs,
-      id,
-    );
+  sending(transaction: Transaction, signed: Signed, nowMs: number): void {
+    this.#storage.transactionSync(() => {
+      this.#sql.exec(
+        `UPDATE transactions SET state = 'sent', nonce = ?, hashes = ?, raw = ?, gas = ?, max_fee = ?, priority_fee = ?,
+           sent_ms = ? WHERE id = ?`,
+        signed.nonce,
+        JSON.stringify([...transaction.hashes, signed.hash]),
+        signed.raw,
+        `${signed.gas}`,
+        `${signed.fees.maxFeePerGas}`,
+        `${signed.fees.maxPriorityFeePerGas}`,
+        nowMs,
+        transaction.id,
+      );
+      if (signed.nonce >= (this.nextNonce ?? 0)) this.#storage.kv.put('nextNonce', signed.nonce + 1);
+    });
   }
 
   /** Its nonce was spent by a transaction that is not ours: it will never be mined, and starts again with a new one. */
   requeue(id: number): void {
     this.#sql.exec(
-      `UPDATE transactions SET state = 'queued', nonce = NULL, hashes = '[]', sent_ms = 0 WHERE id = ?`,
+      `UPDATE transactions SET state = 'queued', nonce = NULL, hashes = '[]', raw = NULL, sent_ms = 0, outcome = NULL
+       WHERE id = ?`,
       id,
     );
   }
 
-  mined(id: number, outcome: TransactionState & { state: 'mined' }): void {
-    this.#finish(id, 'mined', outcome);
+  /** A reorganisation took its block away: it waits with the nonce it has. */
+  unmined(id: number): void {
+    this.#sql.exec(`UPDATE transactions SET state = 'sent', outcome = NULL WHERE id = ?`, id);
+  }
+
+  mined(id: number, outcome: Mined): void {
+    this.#finish(id, outcome.final ? 'final' : 'mined', outcome);
   }
 
   refused(id: number, error: string): void {
@@ -165,11 +198,39 @@ export class TransactionRows {
 
   #finish(id: number, state: Row['state'], outcome: TransactionState): void {
     const json = JSON.stringify(outcome, (_, value) => (typeof value === 'bigint' ? `${value}` : value));
-    this.#sql.exec('UPDATE transactions SET state = ?, outcome = ? WHERE id = ?', state, json, id);
+    // What was said to the chain is on the chain: the row keeps what has come of it.
+    const forget = state === 'final' ? `, data = '0x', raw = NULL` : '';
+    this.#sql.exec(`UPDATE transactions SET state = ?, outcome = ?${forget} WHERE id = ?`, state, json, id);
+  }
+
+  #row(key: string): Row | undefined {
+    return this.#sql.exec<Row>('SELECT * FROM transactions WHERE key = ?', key).toArray()[0];
+  }
+
+  #list(where: string): Transaction[] {
+    return this.#sql
+      .exec<Row>(`SELECT * FROM transactions WHERE ${where}`)
+      .toArray()
+      .map((row) => ({
+        id: row.id,
+        key: row.key,
+        to: row.to_address as Address,
+        data: row.data as Hex,
+        value: BigInt(row.value),
+        urgent: row.urgent === 1,
+        state: row.state,
+        nonce: row.nonce ?? undefined,
+        hashes: JSON.parse(row.hashes) as Hex[],
+        raw: row.raw === null ? undefined : (row.raw as Hex),
+        gas: BigInt(row.gas),
+        fees: { maxFeePerGas: BigInt(row.max_fee), maxPriorityFeePerGas: BigInt(row.priority_fee) },
+        sentMs: row.sent_ms,
+      }));
   }
 }
 
-function parseOutcome(json: string): TransactionState {
-  const outcome = JSON.parse(json);
+function stateOf(row: Row): TransactionState {
+  if (row.outcome === null) return { state: 'pending' };
+  const outcome = JSON.parse(row.outcome) as TransactionState & { blockNumber: string };
   return outcome.state === 'mined' ? { ...outcome, blockNumber: BigInt(outcome.blockNumber) } : outcome;
 }

@@ -1,5 +1,5 @@
-// The log's order. Append, seal, commit: nothing here waits for anything slower than its own storage, so `mergeBy` depends
-// on nothing else.
+// The log's order. Append, seal, commit: nothing here waits for anything slower than its own storage, so sealing depends on
+// nothing else. docs/log.md draws the states.
 //
 //   append   an account's receipts get their indices the moment they arrive (at least once, taken once)
 //   seal     on the alarm: tiles, root, checkpoint and blob are computed from what was appended
@@ -13,6 +13,7 @@ import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from 'viem';
 import { toHex } from '../../protocol/hex.ts';
 import { encodeEntries } from '../../protocol/log/entry-bundle.ts';
+import { sameHash } from '../../protocol/log/merkle.ts';
 import type { TileName } from '../../protocol/log/tile-path.ts';
 import { consistencyProofFrom, inclusionProofFrom, TILE_WIDTH, tileWidth } from '../../protocol/log/tiles.ts';
 import { formatTlogProof } from '../../protocol/log/tlog-proof.ts';
@@ -20,14 +21,20 @@ import type { Receipt } from '../../protocol/receipt.ts';
 import { AlarmClock } from '../alarm-clock.ts';
 import { configOf, keyOf } from '../config.ts';
 import type { Env } from '../env.ts';
-import { type Anchored, type Append, type Commit, entryOfDigest, LogRows } from './log-rows.ts';
+import { batchEntriesMax, nextBatch } from './batch.ts';
+import { type Anchor, type Commit, entryOfDigest, LogRows } from './log-rows.ts';
 import { seal } from './seal.ts';
 
-/** A commit takes at most this many appends (so claims) and entries: its blob stays below the 2 MB a row may hold. */
-const sealAppendsMax = 256;
-const sealEntriesMax = 16_384;
+/** Receipts taken in one append. */
+const appendEntriesMax = 4_096;
+/** Commits made in one alarm. What still waits is sealed in the next, at once. */
+const commitsPerAlarm = 4;
 /** How often the publisher is reminded of commits that are not anchored. */
 const remindMs = 30_000;
+/** After a seal that failed. */
+const retryMs = 1_000;
+/** Blobs of anchored commits are on the DA layer; the newest are kept here as well, for republishing after a reorg. */
+const blobsKept = 256;
 
 export type LogStatus = {
   readonly logId: Hex;
@@ -38,6 +45,8 @@ export type LogStatus = {
   readonly anchored: number;
   /** When the oldest entry waiting for a seal arrived. */
   readonly waitingSinceMs: number | undefined;
+  /** The earliest `mergeBy` of a receipt that is not in an anchored head, Unix seconds. */
+  readonly mergeBy: number | undefined;
   readonly commits: number;
 };
 
@@ -46,16 +55,19 @@ export type Placement = {
   readonly index: number;
   readonly sealed: boolean;
   /** The first anchored head that covers it. */
-  readonly anchored: (Anchored & { readonly size: number; readonly root: Hex }) | undefined;
+  readonly anchored: Omit<Anchor, 'commit'> | undefined;
 };
 
 export class ReceiptLog extends DurableObject<Env> {
   readonly #rows: LogRows;
   readonly #alarm: AlarmClock;
+  /** The committed tree's size, as the last commit row says. */
+  #sealed: number;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#rows = new LogRows(ctx.storage.sql);
+    this.#sealed = this.#rows.lastCommit()?.size ?? 0;
     this.#alarm = new AlarmClock(ctx.storage);
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
@@ -63,65 +75,79 @@ export class ReceiptLog extends DurableObject<Env> {
   /**
    * Takes consecutive receipts of one account, one row for all of them. What was taken before is skipped; a gap is
    * refused by answering the last number held.
+   * @param batch.mergeBy the earliest `mergeBy` among the receipts, Unix seconds
    * @returns the last sequence number the log holds of this account: the account goes on from there
+   * @throws RangeError for no receipts or more than 4,096
    */
   append(batch: {
     readonly account: string;
     readonly firstSequence: number;
     readonly digests: readonly Hex[];
     readonly lastReceipt: Receipt;
+    readonly mergeBy: number;
   }): number {
-    const last = this.#rows.lastSequence(batch.account);
+    const { length } = batch.digests;
+    if (length === 0 || length > appendEntriesMax) throw new RangeError(`${length} receipts in one append`);
+    const known = this.#rows.accountId(batch.account);
+    const last = known === undefined ? 0 : this.#rows.lastSequence(known);
     const skip = last + 1 - batch.firstSequence;
-    if (skip < 0 || skip >= batch.digests.length) return last;
+    if (skip < 0) return last;
+    const entries = batch.digests.map(entryOfDigest);
+    if (known !== undefined) this.#compareRepeated(known, batch.firstSequence, entries.slice(0, skip));
+    if (skip >= length) return last;
+
+    const { log } = configOf(this.env);
     const nowMs = Date.now();
-    this.#rows.append(
-      {
-        firstIndex: this.#rows.appendedSize(),
-        account: batch.account,
-        firstSequence: last + 1,
-        entries: batch.digests.slice(skip).map(entryOfDigest),
-        lastReceipt: batch.lastReceipt,
-      },
-      nowMs,
-    );
-    this.#alarm.noLaterThan(nowMs + configOf(this.env).log.sealEveryMs);
-    return batch.firstSequence + batch.digests.length - 1;
+    const firstIndex = this.#rows.appendedSize();
+    const fresh = entries.slice(skip);
+    this.ctx.storage.transactionSync(() => {
+      const account = known ?? this.#rows.addAccount(batch.account);
+      const { mergeBy, lastReceipt } = batch;
+      this.#rows.append(
+        { firstIndex, account, firstSequence: last + 1, entries: fresh, atMs: nowMs, mergeBy },
+        lastReceipt,
+      );
+    });
+    const isFull = firstIndex + fresh.length - this.#sealed >= log.sealAtEntries;
+    this.#alarm.noLaterThan(isFull ? nowMs : nowMs + log.sealEveryMs);
+    return last + fresh.length;
   }
 
   /** The next time first; then seal what is due, and remind the publisher of what it has not anchored. */
   override alarm(): void {
-    this.#alarm.rang();
-    const nowMs = Date.now();
-    this.#alarm.noLaterThan(nowMs + remindMs);
+    this.#alarm.rang(Date.now() + remindMs);
     try {
-      while (this.#sealOnce());
-      const commits = this.#rows.lastCommit()?.id ?? 0;
-      if (commits > (this.#rows.lastAnchored()?.id ?? 0)) {
-        const { logId } = configOf(this.env).log;
-        // Not awaited: the log waits for nobody. A lost reminder is repeated.
-        this.ctx.waitUntil(
-          this.env.PUBLISHER.getByName(logId)
-            .wake()
-            .catch((error: unknown) =>
-              console.warn(JSON.stringify({ event: 'reminder_lost', error: String(error) })),
-            ),
-        );
-      } else {
-        this.#alarm.clear();
-      }
+      for (let commits = 0; commits < commitsPerAlarm && this.#sealOnce(); commits++);
+      const isAllSealed = this.#rows.appendedSize() === this.#sealed;
+      if (isAllSealed) this.#rows.forgetWaiting();
+      else this.#alarm.noLaterThan(Date.now());
+      if (this.#sealed > (this.#rows.lastAnchor()?.size ?? 0)) this.#remind();
+      else this.#alarm.clear();
     } catch (error) {
+      this.#alarm.noLaterThan(Date.now() + retryMs);
       console.error(JSON.stringify({ event: 'seal_failed', error: String(error) }));
     }
+  }
+
+  /** Not awaited: the log waits for nobody. A reminder that is lost is repeated. */
+  #remind(): void {
+    const publisher = this.env.PUBLISHER.getByName(configOf(this.env).log.logId);
+    this.ctx.waitUntil(
+      publisher
+        .wake()
+        .catch((error: unknown) =>
+          console.warn(JSON.stringify({ event: 'reminder_lost', error: String(error) })),
+        ),
+    );
   }
 
   #sealOnce(): boolean {
     const { log } = configOf(this.env);
     const before = this.#rows.lastCommit();
     const size = before?.size ?? 0;
-    const appends = firstOf(this.#rows.appendsFrom(size, sealAppendsMax), sealEntriesMax);
+    const appends = nextBatch(this.#rows.appendsFrom(size, batchEntriesMax));
     if (appends.length === 0) return false;
-    const sealed = seal(
+    const { changedTiles, blob, ...head } = seal(
       log.origin,
       { chainId: log.chainId, anchor: log.anchor, logId: log.logId },
       {
@@ -132,51 +158,86 @@ export class ReceiptLog extends DurableObject<Env> {
       (level, index) => this.#rows.tile(level, index),
       size,
       appends,
+      (append) => this.#rows.waitingReceipt(append.firstIndex),
     );
-    const { checkpoint, headSignature, root } = sealed;
     this.ctx.storage.transactionSync(() => {
-      for (const tile of sealed.changedTiles) this.#rows.writeTile(tile);
+      for (const tile of changedTiles) this.#rows.writeTile(tile);
       this.#rows.writeCommit(
-        { id: (before?.id ?? 0) + 1, size: sealed.size, root, checkpoint, headSignature },
-        sealed.blob,
+        {
+          ...head,
+          id: (before?.id ?? 0) + 1,
+          sealedMs: Date.now(),
+          mergeBy: Math.min(...appends.map((append) => append.mergeBy)),
+        },
+        blob,
       );
     });
+    this.#sealed = head.size;
     return true;
+  }
+
+  /**
+   * A repeated receipt that differs would be a second one under the same number: evidence against the operator. The log
+   * keeps what it has, which is what may already be published.
+   */
+  #compareRepeated(account: number, firstSequence: number, entries: readonly Uint8Array[]): void {
+    for (const [at, entry] of entries.entries()) {
+      const index = this.#rows.indexOf(account, firstSequence + at);
+      const held = index === undefined ? undefined : this.#rows.entries(index, 1)[0];
+      if (held !== undefined && !sameHash(held, entry)) {
+        console.error(
+          JSON.stringify({ event: 'receipt_rewritten', account, sequence: firstSequence + at, index }),
+        );
+      }
+    }
   }
 
   // What the publisher asks.
 
-  commit(id: number): Commit | undefined {
-    return this.#rows.commit(id);
+  /** Commits from one on, in order. */
+  commits(fromId: number, limit: number): Commit[] {
+    return this.#rows.commits(fromId, limit);
   }
 
+  /** The committed bytes, always the same; `undefined` once they are anchored and forgotten here. */
   blob(id: number): Uint8Array | undefined {
     return this.#rows.blob(id);
   }
 
   /** The consistency proof from one committed size to another, as the anchor contract takes it. */
   consistencyProof(oldSize: number, newSize: number): Hex[] | undefined {
+    if (newSize > this.#sealed) return undefined;
     const proof = consistencyProofFrom((level, index) => this.#rows.tile(level, index), oldSize, newSize);
     return proof.ok ? proof.value.map(toHex) : undefined;
   }
 
-  anchored(id: number, anchored: Anchored): void {
-    this.#rows.markAnchored(id, anchored);
+  /** A head is on chain to stay. Telling it twice is harmless. The blobs under it are kept until the next one is, too. */
+  anchored(anchor: Anchor): void {
+    const before = this.#rows.anchorBelow(anchor.size);
+    this.ctx.storage.transactionSync(() => {
+      this.#rows.writeAnchor(anchor);
+      if (before !== undefined) this.#rows.forgetBlobsBelow(before.commit - blobsKept);
+    });
   }
 
   // What the edge serves.
 
   status(): LogStatus {
     const { logId, origin } = configOf(this.env).log;
-    const last = this.#rows.lastCommit();
+    const anchor = this.#rows.lastAnchor();
+    const waiting = this.#rows.waitingFrom(this.#sealed);
+    const deadlines = [this.#rows.mergeByAfter(anchor?.commit ?? 0), waiting?.mergeBy].filter(
+      (mergeBy) => mergeBy !== undefined,
+    );
     return {
       logId,
       origin,
       appended: this.#rows.appendedSize(),
-      sealed: last?.size ?? 0,
-      anchored: this.#rows.lastAnchored()?.size ?? 0,
-      waitingSinceMs: this.#rows.oldestMsFrom(last?.size ?? 0),
-      commits: last?.id ?? 0,
+      sealed: this.#sealed,
+      anchored: anchor?.size ?? 0,
+      waitingSinceMs: waiting?.sinceMs,
+      mergeBy: deadlines.length === 0 ? undefined : Math.min(...deadlines),
+      commits: this.#rows.lastCommit()?.id ?? 0,
     };
   }
 
@@ -186,9 +247,8 @@ export class ReceiptLog extends DurableObject<Env> {
 
   /** A tile of the committed tree; `undefined` when the tree does not have it that wide. */
   tile(name: TileName): Uint8Array | undefined {
-    const size = this.#rows.lastCommit()?.size ?? 0;
     const level = name.level === 'entries' ? 0 : name.level;
-    if (tileWidth(size, level, name.index) < name.width) return undefined;
+    if (tileWidth(this.#sealed, level, name.index) < name.width) return undefined;
     if (name.level === 'entries') {
       return encodeEntries(this.#rows.entries(name.index * TILE_WIDTH, name.width));
     }
@@ -197,15 +257,12 @@ export class ReceiptLog extends DurableObject<Env> {
 
   /** Where an account's receipt stands; `undefined` while it has not arrived. */
   placement(account: string, sequence: number): Placement | undefined {
-    const index = this.#rows.indexOf(account, sequence);
+    const index = this.#indexOf(account, sequence);
     if (index === undefined) return undefined;
-    const last = this.#rows.lastCommit();
-    const anchor = this.#rows.firstAnchoredAbove(index);
-    return {
-      index,
-      sealed: index < (last?.size ?? 0),
-      anchored: anchor?.anchored && { ...anchor.anchored, size: anchor.size, root: anchor.root },
-    };
+    const anchor = this.#rows.firstAnchorAbove(index);
+    if (anchor === undefined) return { index, sealed: index < this.#sealed, anchored: undefined };
+    const { commit: _, ...anchored } = anchor;
+    return { index, sealed: true, anchored };
   }
 
   /**
@@ -213,14 +270,14 @@ export class ReceiptLog extends DurableObject<Env> {
    * else in the newest. `undefined` when the receipt is in no such checkpoint (yet).
    */
   proof(account: string, sequence: number, size?: number): string | undefined {
-    const index = this.#rows.indexOf(account, sequence);
+    const index = this.#indexOf(account, sequence);
     if (index === undefined) return undefined;
-    const anchored = this.#rows.lastAnchored();
+    const anchored = this.#rows.lastAnchor();
     const commit =
       size !== undefined
         ? this.#rows.commitOfSize(size)
         : anchored !== undefined && anchored.size > index
-          ? anchored
+          ? this.#rows.commitOfSize(anchored.size)
           : this.#rows.lastCommit();
     if (commit === undefined || commit.size <= index) return undefined;
     const proof = inclusionProofFrom((level, tile) => this.#rows.tile(level, tile), commit.size, index);
@@ -228,13 +285,9 @@ export class ReceiptLog extends DurableObject<Env> {
       throw new Error(`no proof for entry ${index} of ${commit.size}: ${JSON.stringify(proof.error)}`);
     return formatTlogProof({ index, proof: proof.value, checkpoint: commit.checkpoint });
   }
-}
 
-/** As many whole appends as hold at most `entriesMax` entries, and at least one. */
-function firstOf(appends: readonly Append[], entriesMax: number): Append[] {
-  let entries = 0;
-  return appends.filter((append, at) => {
-    entries += append.entries.length;
-    return at === 0 || entries <= entriesMax;
-  });
+  #indexOf(account: string, sequence: number): number | undefined {
+    const id = this.#rows.accountId(account);
+    return id === undefined ? undefined : this.#rows.indexOf(id, sequence);
+  }
 }

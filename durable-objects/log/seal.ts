@@ -5,8 +5,8 @@ import { type Claim, encodeBlob } from '../../protocol/log/blob.ts';
 import { signCheckpoint } from '../../protocol/log/checkpoint.ts';
 import type { LogDomain } from '../../protocol/log/head.ts';
 import { leafHash } from '../../protocol/log/merkle.ts';
-import { inclusionProofFrom, type TileBytes, type TileSource } from '../../protocol/log/tiles.ts';
-import { signReceipt } from '../../protocol/receipt.ts';
+import { inclusionProofFrom, readOnce, type TileBytes, type TileSource } from '../../protocol/log/tiles.ts';
+import { type Receipt, signReceipt } from '../../protocol/receipt.ts';
 import type { Append } from './log-rows.ts';
 
 export type LogKeys = { readonly receiptKey: Hex; readonly headKey: Hex; readonly ed25519Seed: Uint8Array };
@@ -32,6 +32,7 @@ export function seal(
   tiles: TileSource,
   size: number,
   appends: readonly Append[],
+  lastReceipt: (append: Append) => Receipt,
 ): Sealed {
   const entries = appends.flatMap((append) => append.entries);
   const grown = appendToTree(tiles, size, entries.map(leafHash));
@@ -55,18 +56,25 @@ export function seal(
       first: size,
       entries,
       checkpoint: note,
-      claims: claimSheet(appends, after, grown.value.size, keys.receiptKey),
+      claims: claimSheet(appends, lastReceipt, after, grown.value.size, keys.receiptKey),
     }),
   };
 }
 
 /** Each account's last receipt among the appends, disclosed and proven: what its next claim on the vault rests on. */
-function claimSheet(appends: readonly Append[], tiles: TileSource, size: number, receiptKey: Hex): Claim[] {
+function claimSheet(
+  appends: readonly Append[],
+  lastReceipt: (append: Append) => Receipt,
+  tiles: TileSource,
+  size: number,
+  receiptKey: Hex,
+): Claim[] {
+  const read = readOnce(tiles);
   const last = new Map(appends.map((append) => [append.account, append]));
   return [...last.values()].map((append) => {
     const index = append.firstIndex + append.entries.length - 1;
-    const proof = inclusionProofFrom(tiles, size, index);
+    const proof = inclusionProofFrom(read, size, index);
     if (!proof.ok) throw new Error(`no proof for entry ${index} of ${size}: ${JSON.stringify(proof.error)}`);
-    return { signed: signReceipt(append.lastReceipt, receiptKey), index, proof: proof.value };
+    return { signed: signReceipt(lastReceipt(append), receiptKey), index, proof: proof.value };
   });
 }

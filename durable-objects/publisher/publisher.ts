@@ -1,58 +1,60 @@
-// Evidence out. One commit at a time, in order, each step safe to repeat:
+// Evidence out. docs/log.md draws the states.
 //
-//   submitting   the blob's submission goes on chain (asked for by file root: a retry never pays twice)
-//   uploading    its segments go to a storage node, until the node confirms it holds the file
-//   anchoring    the head goes on chain with the DA reference; the contract checks the consistency proof
-//   anchored     the log is told, and what these receipts earned is claimed from the vault
+//   gather   committed blobs become a file: from here on it is always the same bytes
+//   store    the file goes to the DA layer, until that confirms it can be had
+//   anchor   the newest head whose files can all be had goes on chain, and stays under watch until it is deep enough
+//   hand on  the log is told, and what these receipts earned is handed to the vault's chain
 //
-// Anchoring waits for the node's confirmation: a head on chain promises that its entries can be had. Nothing here holds up
-// sealing: this object only reads what the log has committed.
+// Anchoring waits for the layer's confirmation: a head on chain promises that its entries can be had. One anchor at a time,
+// built against the head that is on chain and naming every file from there on: so if a reorganisation takes one away, the
+// next names its files again. Nothing here holds up sealing: this object only reads what the log has committed.
 import { DurableObject } from 'cloudflare:workers';
-import { type Address, encodeFunctionData, type Hex } from 'viem';
+import { concatBytes } from '@noble/hashes/utils.js';
+import { encodeFunctionData, type Hex, type PublicClient } from 'viem';
 import { receiptAnchorAbi } from '../../contracts-abi/generated/ReceiptAnchor.ts';
 import { accountName } from '../../protocol/account-name.ts';
 import { addressOfKey } from '../../protocol/ecdsa.ts';
-import { decodeBlob } from '../../protocol/log/blob.ts';
-import { encodeDaReference } from '../../protocol/zero-g/da-reference.ts';
-import { type FileTree, fileTree } from '../../protocol/zero-g/file-tree.ts';
-import {
-  flowAbi,
-  marketAbi,
-  parseSubmitLog,
-  storageFee,
-  submitCalldata,
-} from '../../protocol/zero-g/flow.ts';
+import { decodeFile } from '../../protocol/log/blob.ts';
+import { decodeDaReference, encodeDaReference } from '../../protocol/zero-g/da-reference.ts';
+import { flowAbi, marketAbi } from '../../protocol/zero-g/flow.ts';
 import { AlarmClock } from '../alarm-clock.ts';
 import { chainName } from '../chain/chain-name.ts';
 import { nodeOf, reasonOf } from '../chain/node.ts';
-import type { TransactionState } from '../chain/transactions.ts';
-import { type Config, configOf, keyOf } from '../config.ts';
+import type { TransactionRequest } from '../chain/transactions.ts';
+import { type Config, chainOf, configOf, keyOf } from '../config.ts';
+import type { DaLayer } from '../da/da-port.ts';
+import { storageLayer } from '../da/storage-layer.ts';
+import { daEntranceAbi, zeroGDaLayer } from '../da/zero-g-da.ts';
+import { zeroGIndexer } from '../da/zero-g-indexer.ts';
 import { zeroGStorageNode } from '../da/zero-g-storage.ts';
+import type { Fetch } from '../da/zero-g-wire.ts';
 import type { Env } from '../env.ts';
 import type { Commit } from '../log/log-rows.ts';
+import { gather } from './gather.ts';
+import { type AnchorUnderWay, PublicationRows, type PublishedFile } from './publication-rows.ts';
 
-/** Between two looks at a step under way. */
+/** Between two looks at something under way. */
 const pollMs = 500;
-/** After a step failed: the next try, doubling up to a minute. */
+/** After something failed: the next try, doubling up to a minute. */
 const retryMinMs = 1_000;
 const retryMaxMs = 60_000;
+/** Commits looked at when a file is gathered, and files named by one anchor. */
+const commitsMax = 1_024;
+const anchorFilesMax = 64;
 
-type Publication =
-  | { readonly step: 'submitting'; readonly commit: number }
-  | { readonly step: 'uploading'; readonly commit: number; readonly txSeq: string }
-  | {
-      readonly step: 'anchoring';
-      readonly commit: number;
-      readonly daReference: Hex;
-      readonly attempt: number;
-    };
+const platformFetch: Fetch = (url, init) => fetch(url, init);
 
 export class Publisher extends DurableObject<Env> {
   readonly #alarm: AlarmClock;
+  readonly #rows: PublicationRows;
+  #layer: DaLayer | undefined;
+  /** The file being stored: it is asked about many times. */
+  #held: { readonly file: number; readonly bytes: Uint8Array } | undefined;
   #failures = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    this.#rows = new PublicationRows(ctx.storage);
     this.#alarm = new AlarmClock(ctx.storage);
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
@@ -62,141 +64,194 @@ export class Publisher extends DurableObject<Env> {
     this.#alarm.noLaterThan(Date.now());
   }
 
+  /**
+   * The next time first, then what can be done now: each step by itself, so that one that fails holds up no other. Anchors
+   * come before files, because storing one may take minutes.
+   */
   override async alarm(): Promise<void> {
-    this.#alarm.rang();
-    this.#alarm.noLaterThan(Date.now() + retryMaxMs);
-    try {
-      const more = await this.#step(configOf(this.env));
+    this.#alarm.rang(Date.now() + retryMaxMs);
+    const config = configOf(this.env);
+    const failures: string[] = [];
+    for (const step of [this.#gather, this.#anchor, this.#store]) {
+      try {
+        const againMs = await step.call(this, config);
+        if (againMs !== undefined) this.#alarm.noLaterThan(againMs);
+      } catch (error) {
+        failures.push(reasonOf(error));
+      }
+    }
+    if (failures.length === 0) {
       this.#failures = 0;
-      if (more) this.#alarm.noLaterThan(Date.now() + pollMs);
-      else this.#alarm.clear();
-    } catch (error) {
-      const wait = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.#failures, 10));
-      this.#failures += 1;
-      this.#alarm.noLaterThan(Date.now() + wait);
-      console.error(JSON.stringify({ event: 'publish_delayed', retryInMs: wait, error: reasonOf(error) }));
+      this.#alarm.clear();
+      return;
     }
+    const wait = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.#failures, 10));
+    this.#failures += 1;
+    this.#alarm.noLaterThan(Date.now() + wait);
+    console.error(JSON.stringify({ event: 'publish_delayed', retryInMs: wait, errors: failures }));
   }
 
-  /** Does what can be done now. Throws when something outside failed. @returns whether anything is left to do */
-  async #step(config: Config): Promise<boolean> {
-    const log = this.env.RECEIPT_LOG.getByName(config.log.logId);
-    const done = this.ctx.storage.kv.get<number>('published') ?? 0;
-    const commit = await log.commit(done + 1);
-    if (commit === undefined) return false;
-    const now = this.ctx.storage.kv.get<Publication>('publication') ?? {
-      step: 'submitting',
-      commit: commit.id,
-    };
-    switch (now.step) {
-      case 'submitting':
-        return this.#submit(config, commit);
-      case 'uploading':
-        return this.#upload(config, commit, BigInt(now.txSeq));
-      case 'anchoring':
-        return this.#anchor(config, commit, now.daReference, now.attempt);
-    }
-  }
+  // Each step answers when to be called again; `undefined` when it has nothing to do.
 
-  async #submit(config: Config, commit: Commit): Promise<boolean> {
-    const tree = await this.#treeOf(config, commit);
-    const submitter = addressOfKey(keyOf(this.env, 'OPERATOR_KEY'));
-    const state = await this.#send(config, `storage:${tree.root}`, config.zeroG.flow, async () => ({
-      data: submitCalldata(tree.submission, submitter),
-      value: storageFee(tree.submission, await this.#pricePerSector(config)),
-    }));
-    if (state.state !== 'mined') return stillPending(state, 'storage submission');
-    for (const entry of state.logs) {
-      const event = parseSubmitLog(config.zeroG.flow, entry);
-      if (event.ok && event.value.root === tree.root) {
-        this.#next({ step: 'uploading', commit: commit.id, txSeq: `${event.value.txSeq}` });
-        return true;
-      }
-    }
-    throw new Error(`transaction ${state.hash} was mined without a Submit event for ${tree.root}`);
-  }
-
-  async #upload(config: Config, commit: Commit, txSeq: bigint): Promise<boolean> {
-    const tree = await this.#treeOf(config, commit);
-    const node = zeroGStorageNode({
-      url: config.zeroG.storageUrl,
-      fetch: (url, init) => fetch(url, init),
-      network: { chainId: config.log.chainId, flow: config.zeroG.flow },
+  /** Commits not in a file yet become the next one, when it is time. */
+  async #gather(config: Config): Promise<number | undefined> {
+    const last = this.#rows.lastFile();
+    const waiting = await this.#log(config).commits((last?.lastCommit ?? 0) + 1, commitsMax);
+    const { commits, againMs } = gather(waiting, config.log, Date.now());
+    const [oldest, newest] = [commits[0], commits.at(-1)];
+    if (oldest === undefined || newest === undefined) return againMs;
+    this.#rows.addFile({
+      firstCommit: oldest.id,
+      lastCommit: newest.id,
+      first: last?.size ?? 0,
+      size: newest.size,
     });
-    const uploaded = await node.uploadFile(tree, { txSeq });
-    if (!uploaded.ok) {
-      // The node follows the chain a moment behind: it has not seen the submission yet.
-      if (uploaded.error.reason === 'unknown_file' || uploaded.error.reason === 'busy') return true;
-      throw new Error(`storage node: ${JSON.stringify(uploaded.error)}`);
-    }
-    if (!uploaded.value.finalized) {
-      const finalized = await node.isFinalized({ root: tree.root, txSeq });
-      if (!finalized.ok) throw new Error(`storage node: ${JSON.stringify(finalized.error)}`);
-      if (!finalized.value) return true;
-    }
-    const reference = encodeDaReference([
-      { kind: '0g-storage', state: 'node-confirmed', root: tree.root, txSeq },
-    ]);
-    this.#next({ step: 'anchoring', commit: commit.id, daReference: reference, attempt: 1 });
-    return true;
+    return commits.length < waiting.length ? Date.now() : undefined;
   }
 
-  /** The proof is built against the head actually on chain, and again if that head has moved (a reorg). */
-  async #anchor(config: Config, commit: Commit, daReference: Hex, attempt: number): Promise<boolean> {
-    const { log } = config;
-    const key = `anchor:${commit.id}:${attempt}`;
-    const state = await this.#send(config, key, log.anchor, async () => {
-      const { size } = await this.#headOnChain(config);
-      const proof = await this.env.RECEIPT_LOG.getByName(log.logId).consistencyProof(size, commit.size);
-      if (proof === undefined) {
-        throw new Error(`the anchored head has ${size} entries, commit ${commit.id} only ${commit.size}`);
+  async #store(config: Config): Promise<number | undefined> {
+    const file = this.#rows.nextToStore();
+    if (file === undefined) return undefined;
+    if (this.#held?.file !== file.id) {
+      this.#held = { file: file.id, bytes: await this.#bytesOf(config, file) };
+    }
+    this.#layer ??= this.#layerOf(config);
+    const { bytes } = this.#held;
+    const outcome = await this.#layer.advance({ name: `${file.id}`, bytes }, file.progress);
+    if (!outcome.ok) throw new Error(outcome.error);
+    if (outcome.value.state === 'available') {
+      this.#rows.stored(file.id, encodeDaReference([outcome.value.item]));
+      this.#held = undefined;
+      return Date.now();
+    }
+    const { progress } = outcome.value;
+    const hasMoved = JSON.stringify(progress) !== JSON.stringify(file.progress);
+    if (hasMoved) this.#rows.progressed(file.id, progress);
+    return Date.now() + pollMs;
+  }
+
+  async #anchor(config: Config): Promise<number | undefined> {
+    const anchor = this.#rows.anchor ?? (await this.#beginAnchor(config));
+    if (anchor === undefined) return undefined;
+    const file = this.#rows.file(anchor.file);
+    const commit = file && (await this.#commitOf(config, file));
+    if (file === undefined || commit === undefined) throw new Error(`file ${anchor.file} is not there`);
+
+    const key = `anchor:${anchor.number}`;
+    const chain = this.#home(config);
+    let state = await chain.stateOf(key);
+    if (state === undefined) {
+      const head = await this.#headOnChain(config);
+      if (head.size !== anchor.fromSize) {
+        // Another head than the one it was built against: what it names would not begin where the head ends.
+        this.#rows.dropAnchor();
+        return Date.now();
       }
-      return {
-        value: 0n,
-        data: encodeFunctionData({
-          abi: receiptAnchorAbi,
-          functionName: 'anchor',
-          args: [log.logId, BigInt(commit.size), commit.root, proof, commit.headSignature, daReference],
-        }),
-      };
-    });
-    if (state.state !== 'mined') return stillPending(state, 'anchor');
+      state = await chain.send({ key, ...(await this.#anchorCall(config, anchor, file, commit)) });
+    }
+    if (state.state === 'refused' || (state.state === 'mined' && state.final && !state.success)) {
+      this.#rows.dropAnchor();
+      throw new Error(state.state === 'refused' ? `the anchor would revert: ${state.error}` : 'it reverted');
+    }
+    if (state.state === 'pending' || !state.final) return Date.now() + pollMs;
     const head = await this.#headOnChain(config);
-    if (
-      !state.success ||
-      head.size < commit.size ||
-      (head.size === commit.size && head.root !== commit.root)
-    ) {
-      // Mined, but the head is not there: reverted, or mined on a branch that is gone. Again, against what is there now.
-      this.#next({ step: 'anchoring', commit: commit.id, daReference, attempt: attempt + 1 });
-      return true;
+    if (head.size < file.size || (head.size === file.size && head.root !== commit.root)) {
+      throw new Error(`the head on chain has ${head.size} entries after an anchor of ${file.size}`);
     }
-    await this.#finish(config, commit, {
-      transaction: state.hash,
-      blockNumber: `${state.blockNumber}`,
+    const { hash, blockNumber } = state;
+    const { daReference } = anchor;
+    await this.#handOn(config, file, commit, {
+      transaction: hash,
+      blockNumber: `${blockNumber}`,
       daReference,
     });
-    return true;
+    return Date.now();
   }
 
-  async #finish(
+  /** Fixes what the next anchor says: every file that can be had, from the head on chain on. */
+  async #beginAnchor(config: Config): Promise<AnchorUnderWay | undefined> {
+    if (this.#rows.file(this.#rows.done + 1)?.reference === undefined) return undefined;
+    const { size: fromSize } = await this.#headOnChain(config);
+    const files: PublishedFile[] = [];
+    for (const file of this.#rows.filesFrom(fromSize, anchorFilesMax)) {
+      if (file.reference === undefined) break;
+      files.push(file);
+    }
+    // No file beyond the head: it is an anchor of ours that was not noted down. Sent again, it changes nothing.
+    const last = files.at(-1) ?? this.#rows.fileOfSize(fromSize);
+    if (last?.reference === undefined || (files[0] !== undefined && files[0].first !== fromSize)) {
+      throw new Error(`the head on chain, ${fromSize}, is not where a file of this log begins`);
+    }
+    const items = (files.length === 0 ? [last] : files).flatMap(itemsOf);
+    return this.#rows.beginAnchor({ file: last.id, fromSize, daReference: encodeDaReference(items) });
+  }
+
+  async #anchorCall(
     config: Config,
+    { fromSize, daReference }: AnchorUnderWay,
+    file: PublishedFile,
+    commit: Commit,
+  ): Promise<Omit<TransactionRequest, 'key'>> {
+    const { logId, anchor } = config.log;
+    const proof = await this.#log(config).consistencyProof(fromSize, file.size);
+    if (proof === undefined) throw new Error(`no proof from ${fromSize} entries to ${file.size}`);
+    const data = encodeFunctionData({
+      abi: receiptAnchorAbi,
+      functionName: 'anchor',
+      args: [logId, BigInt(file.size), commit.root, proof, commit.headSignature, daReference],
+    });
+    return { to: anchor, value: 0n, data };
+  }
+
+  /** Tells the log, and hands the dues of every file that is anchored now to their chains. Safe to repeat. */
+  async #handOn(
+    config: Config,
+    file: PublishedFile,
     commit: Commit,
     anchored: { readonly transaction: Hex; readonly blockNumber: string; readonly daReference: Hex },
   ): Promise<void> {
-    const log = this.env.RECEIPT_LOG.getByName(config.log.logId);
-    await log.anchored(commit.id, anchored);
-    for (const [chainId, dues] of await this.#duesOf(config, commit)) {
-      await this.env.CHAIN.getByName(chainName(chainId)).settle(dues);
+    const { size, root } = commit;
+    for (let id = this.#rows.done + 1; id <= file.id; id++) {
+      const one = this.#rows.file(id);
+      if (one === undefined) throw new Error(`file ${id} is not there`);
+      for (const [chainId, dues] of await this.#duesOf(config, one)) {
+        await this.env.CHAIN.getByName(chainName(chainId)).settle(dues);
+      }
     }
-    this.ctx.storage.transactionSync(() => {
-      this.ctx.storage.kv.put('published', commit.id);
-      this.ctx.storage.kv.delete('publication');
-    });
+    await this.#log(config).anchored({ size, root, commit: commit.id, ...anchored });
+    this.#rows.anchored(file.id);
+  }
+
+  /** What the committed claim sheets say each account owes: read back from the very bytes that were published. */
+  async #duesOf(config: Config, file: PublishedFile) {
+    const blobs = decodeFile(await this.#bytesOf(config, file));
+    if (!blobs.ok) throw new Error(`file ${file.id}: the stored blobs do not read: ${blobs.error}`);
+    const dues = new Map<number, { account: string; epoch: bigint; cumulative: bigint }[]>();
+    for (const { signed } of blobs.value.flatMap(({ claims }) => claims)) {
+      const { vault, registry, agentId, epoch, cumulative } = signed.receipt;
+      const chainId = Number(signed.receipt.chainId);
+      const due = { account: accountName({ chainId, vault, registry, agentId }), epoch, cumulative };
+      dues.set(chainId, [...(dues.get(chainId) ?? []), due]);
+    }
+    return dues;
+  }
+
+  async #bytesOf(config: Config, file: PublishedFile): Promise<Uint8Array> {
+    const blobs: Uint8Array[] = [];
+    for (let id = file.firstCommit; id <= file.lastCommit; id++) {
+      const blob = await this.#log(config).blob(id);
+      if (blob === undefined) throw new Error(`commit ${id} has no blob`);
+      blobs.push(blob);
+    }
+    return concatBytes(...blobs);
+  }
+
+  async #commitOf(config: Config, file: PublishedFile): Promise<Commit | undefined> {
+    return (await this.#log(config).commits(file.lastCommit, 1))[0];
   }
 
   async #headOnChain(config: Config): Promise<{ readonly size: number; readonly root: Hex }> {
-    const [size, root] = await nodeOf(homeChain(config)).readContract({
+    const [size, root] = await homeNode(config).readContract({
       address: config.log.anchor,
       abi: receiptAnchorAbi,
       functionName: 'head',
@@ -205,66 +260,70 @@ export class Publisher extends DurableObject<Env> {
     return { size: Number(size), root };
   }
 
-  /** What the committed claim sheet says each account owes: read back from the very bytes that were published. */
-  async #duesOf(config: Config, commit: Commit) {
-    const blob = decodeBlob(await this.#blobOf(config, commit));
-    if (!blob.ok) throw new Error(`commit ${commit.id}: the stored blob does not read: ${blob.error}`);
-    const dues = new Map<number, { account: string; cumulative: bigint }[]>();
-    for (const { signed } of blob.value.claims) {
-      const { vault, registry, agentId, cumulative } = signed.receipt;
-      const chainId = Number(signed.receipt.chainId);
-      const due = { account: accountName({ chainId, vault, registry, agentId }), cumulative };
-      dues.set(chainId, [...(dues.get(chainId) ?? []), due]);
+  #layerOf(config: Config): DaLayer {
+    const { da, log } = config;
+    if (da.kind === 'zero-g-da') {
+      return zeroGDaLayer({
+        url: da.url,
+        fetch: platformFetch,
+        hasEntrance: async () => {
+          const code = await homeNode(config).getCode({ address: da.entrance });
+          return code !== undefined && code !== '0x';
+        },
+        commitmentExists: ({ root, epoch, quorumId }) =>
+          homeNode(config).readContract({
+            address: da.entrance,
+            abi: daEntranceAbi,
+            functionName: 'commitmentExists',
+            args: [root, epoch, quorumId],
+          }),
+      });
     }
-    return dues;
-  }
-
-  /** Asks Chain for a transaction; builds it only when the answer is not already there. */
-  async #send(
-    config: Config,
-    key: string,
-    to: Address,
-    build: () => Promise<{ data: Hex; value: bigint }>,
-  ): Promise<TransactionState> {
-    const chain = this.env.CHAIN.getByName(chainName(config.log.chainId));
-    const known = await chain.stateOf(key);
-    if (known !== undefined && known.state !== 'refused') return known;
-    const { data, value } = await build();
-    return chain.send({ key, to, data, value });
-  }
-
-  async #pricePerSector(config: Config): Promise<bigint> {
-    const node = nodeOf(homeChain(config));
-    const market = await node.readContract({
-      address: config.zeroG.flow,
-      abi: flowAbi,
-      functionName: 'market',
+    const { flow, storage } = da;
+    return storageLayer({
+      storage:
+        storage.kind === 'indexer'
+          ? zeroGIndexer({ url: storage.url, fetch: platformFetch })
+          : zeroGStorageNode({
+              url: storage.url,
+              fetch: platformFetch,
+              network: { chainId: log.chainId, flow },
+            }),
+      flow,
+      submitter: addressOfKey(keyOf(this.env, 'OPERATOR_KEY')),
+      pricePerSector: async () => {
+        const node = homeNode(config);
+        const market = await node.readContract({ address: flow, abi: flowAbi, functionName: 'market' });
+        return node.readContract({ address: market, abi: marketAbi, functionName: 'pricePerSector' });
+      },
+      send: async (key, build) => {
+        const chain = this.#home(config);
+        const known = await chain.stateOf(key);
+        if (known !== undefined && known.state !== 'refused') return known;
+        const state = await chain.send({ key, ...(await build()) });
+        // What was refused is asked for again, and may be taken the next time; now it was refused.
+        return known ?? state;
+      },
     });
-    return node.readContract({ address: market, abi: marketAbi, functionName: 'pricePerSector' });
   }
 
-  async #blobOf(config: Config, commit: Commit): Promise<Uint8Array> {
-    const blob = await this.env.RECEIPT_LOG.getByName(config.log.logId).blob(commit.id);
-    if (blob === undefined) throw new Error(`commit ${commit.id} has no blob`);
-    return blob;
+  #log(config: Config) {
+    return this.env.RECEIPT_LOG.getByName(config.log.logId);
   }
 
-  async #treeOf(config: Config, commit: Commit): Promise<FileTree> {
-    return fileTree(await this.#blobOf(config, commit));
-  }
-
-  #next(publication: Publication): void {
-    this.ctx.storage.kv.put('publication', publication);
+  #home(config: Config) {
+    return this.env.CHAIN.getByName(chainName(config.log.chainId));
   }
 }
 
-function stillPending(state: Exclude<TransactionState, { state: 'mined' }>, what: string): boolean {
-  if (state.state === 'refused') throw new Error(`${what} refused: ${state.error}`);
-  return true;
+function itemsOf(file: PublishedFile) {
+  const items = decodeDaReference(file.reference ?? '0x');
+  if (!items.ok) throw new Error(`file ${file.id}: the reference kept does not read: ${items.error}`);
+  return items.value;
 }
 
-function homeChain(config: Config) {
-  const chain = config.chains.find(({ chainId }) => chainId === config.log.chainId);
+function homeNode(config: Config): PublicClient {
+  const chain = chainOf(config, config.log.chainId);
   if (chain === undefined) throw new Error('the home chain is not configured');
-  return chain;
+  return nodeOf(chain);
 }
