@@ -69,12 +69,7 @@ export type Config = {
   readonly log: LogConfig;
   /** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
   readonly hold: { readonly lifetimeMs: number; readonly marginMs: number };
-<<<<<<< Updated upstream
-  readonly zeroG: { readonly storageUrl: string; readonly flow: Address };
-=======
   readonly da: DaConfig;
-  readonly upstream: { readonly name: string; readonly baseUrl: string };
->>>>>>> Stashed changes
 };
 
 /** The chain with this id, if it is served. */
@@ -117,26 +112,8 @@ function readConfig(env: Env): Config {
     hold: { lifetimeMs, marginMs: Math.min(30_000, lifetimeMs / 4) },
     publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
     chains,
-<<<<<<< Updated upstream
-    log: {
-      logId: logIdOf({ chainId: home, anchor, owner, origin }),
-      origin,
-      chainId: home,
-      anchor,
-      sealEveryMs: positiveInteger('SEAL_EVERY_SECONDS', env.SEAL_EVERY_SECONDS) * 1000,
-      mergeDelay: positiveInteger('MERGE_DELAY_SECONDS', env.MERGE_DELAY_SECONDS),
-    },
-    zeroG: {
-      storageUrl: url('ZERO_G_STORAGE_URL', env.ZERO_G_STORAGE_URL).href,
-      flow: address('ZERO_G_FLOW', env.ZERO_G_FLOW),
-=======
     log,
     da: readDa(env),
-    upstream: {
-      name: text('UPSTREAM_NAME', env.UPSTREAM_NAME),
-      baseUrl: url('UPSTREAM_BASE_URL', env.UPSTREAM_BASE_URL).href.replace(/\/$/, ''),
->>>>>>> Stashed changes
-    },
   };
 }
 

@@ -24,14 +24,6 @@ export type Env = {
   readonly MERGE_DELAY_SECONDS: string;
   /** How long a request's funds stay set aside at most; 600 when not given. */
   readonly HOLD_SECONDS?: string;
-<<<<<<< Updated upstream
-  readonly ZERO_G_STORAGE_URL: string;
-  readonly ZERO_G_FLOW: string;
-  /** JSON: who answers, in order. See docs/upstreams.md. */
-  readonly UPSTREAMS: string;
-  /** Secrets. Those of upstreams are named by UPSTREAMS; this one is the default's. */
-  readonly QWEN_API_KEY?: string;
-=======
   /** "zero-g-storage" or "zero-g-da"; the variables below belong to the one or the other. */
   readonly DA: string;
   /** "node" or "indexer". */
@@ -40,11 +32,10 @@ export type Env = {
   readonly ZERO_G_FLOW?: string;
   readonly ZERO_G_DA_URL?: string;
   readonly ZERO_G_DA_ENTRANCE?: string;
-  readonly UPSTREAM_NAME: string;
-  readonly UPSTREAM_BASE_URL: string;
-  /** Secrets. */
-  readonly QWEN_API_KEY: string;
->>>>>>> Stashed changes
+  /** JSON: who answers, in order. See docs/upstreams.md. */
+  readonly UPSTREAMS: string;
+  /** Secrets. Those of upstreams are named by UPSTREAMS; this one is the default's. */
+  readonly QWEN_API_KEY?: string;
   readonly OPERATOR_KEY: string;
   readonly RECEIPT_KEY: string;
   readonly HEAD_KEY: string;

@@ -5,9 +5,16 @@ import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import fc from 'fast-check';
 import type { Hex } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import { append } from '../protocol/log/append.ts';
-import { BLOB_LIMITS, type Blob, decodeBlob, encodeBlob, verifyBlob } from '../protocol/log/blob.ts';
+import {
+  BLOB_LIMITS,
+  type Blob,
+  decodeBlob,
+  decodeFile,
+  encodeBlob,
+  verifyBlob,
+} from '../protocol/log/blob.ts';
 import { headNoteKey, signCheckpoint } from '../protocol/log/checkpoint.ts';
 import { logIdOf } from '../protocol/log/head.ts';
 import { leafHash } from '../protocol/log/merkle.ts';
@@ -142,13 +149,6 @@ function page(): string {
 An example of section 6 of [the protocol](protocol.md), generated and checked by \`test/log-blob.test.ts\`: a log with three
 entries gets four more, two receipts each of agents 0 and 7, and the claim sheet discloses the later of each. ${encoded.length} bytes.
 
-What an encoder must know beyond the table in the protocol:
-
-- The checkpoint is of the tree that ends with the last entry here: its size is the first index plus the number of entries.
-- The claim sheet is compact JSON (no spaces), keys in the order shown, strings escaped as ECMAScript's \`JSON.stringify\` does.
-  A reader refuses any other spelling, so that duplicate keys cannot say one thing to one reader and another to the next.
-- Limits: 1 to ${BLOB_LIMITS.entries.toLocaleString('en')} entries, ${BLOB_LIMITS.checkpointBytes.toLocaleString('en')} bytes of checkpoint, ${BLOB_LIMITS.claimsBytes.toLocaleString('en')} bytes of claim sheet, ${BLOB_LIMITS.proofHashes} hashes a proof.
-
 What it is made from (keys for this example only):
 
 | | |
@@ -167,6 +167,33 @@ ${blob.checkpoint}\`\`\`
 
 ${parts.join('\n')}`;
 }
+
+test('docs/protocol.md names the limits there are', () => {
+  const text = readFileSync(new URL('../docs/protocol.md', import.meta.url), 'utf8');
+  const { entries, checkpointBytes, claimsBytes, proofHashes } = BLOB_LIMITS;
+  const [n, note, sheet] = [entries, checkpointBytes, claimsBytes].map((limit) => limit.toLocaleString('en'));
+  expect(text).toContain(
+    `1 to ${n} entries, ${note} bytes of checkpoint, ${sheet} bytes of claim sheet, ${proofHashes} hashes a proof.`,
+  );
+});
+
+describe('a file of several blobs', () => {
+  it('reads back to back, and nothing in between, missing or out of order', () => {
+    const first = example();
+    const second: Blob = { ...first, first: first.first + first.entries.length, claims: [] };
+    const bytes = concatBytes(encodeBlob(first), encodeBlob(second));
+    expect(unwrap(decodeFile(bytes))).toEqual([first, second]);
+    expect(unwrap(decodeFile(encodeBlob(first)))).toEqual([first]);
+    expect(decodeFile(bytes.subarray(0, -1))).toMatchObject({ ok: false });
+    expect(decodeFile(concatBytes(bytes, Uint8Array.of(0)))).toMatchObject({ ok: false });
+    expect(decodeFile(concatBytes(encodeBlob(second), encodeBlob(first)))).toEqual({
+      ok: false,
+      error: 'bad_range',
+    });
+    expect(decodeFile(new Uint8Array(0))).toEqual({ ok: false, error: 'not_a_blob' });
+    expect(decodeBlob(bytes)).toEqual({ ok: false, error: 'wrong_length' });
+  });
+});
 
 describe('docs/blob-example.md', () => {
   it('is what the code writes', async () => {
@@ -256,7 +283,7 @@ describe('decoding', () => {
     expect(errorOf(withBytes(50, 255, 255, 255, 255))).toBe('wrong_length');
     expect(errorOf(withBytes(50, 0, 0, 0, 5))).toBe('wrong_length');
     expect(errorOf(withBytes(182, 255, 255, 255, 255))).toBe('wrong_length');
-    expect(errorOf(withBytes(noteEnd, 0, 0, 0, 1))).toBe('wrong_length');
+    expect(errorOf(withBytes(noteEnd, 0, 0, 0, 1))).toBe('bad_claims');
     expect(errorOf(withBytes(186, 0xff))).toBe('not_utf8');
     expect(errorOf(withBytes(noteEnd + 4, 0xff))).toBe('not_utf8');
   });

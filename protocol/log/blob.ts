@@ -90,10 +90,35 @@ export function encodeBlob({ logId, first, entries, checkpoint, claims }: Blob):
 }
 
 /**
- * Reads a blob: every length checked, nothing left over, every receipt in its one spelling. What it says is not verified:
+ * Reads one blob: every length checked, nothing left over, every receipt in its one spelling. What it says is not verified:
  * see {@link verifyBlob}.
  */
 export function decodeBlob(bytes: Uint8Array): Result<Blob, BlobRefusal> {
+  const read = readBlob(bytes);
+  if (!read.ok) return read;
+  return read.value.end === bytes.length ? ok(read.value.blob) : refuse('wrong_length');
+}
+
+/** Reads a published file: one blob or more, each beginning where the one before ends, in bytes and in the log. */
+export function decodeFile(bytes: Uint8Array): Result<readonly Blob[], BlobRefusal> {
+  const blobs: Blob[] = [];
+  let at = 0;
+  do {
+    const read = readBlob(bytes.subarray(at));
+    if (!read.ok) return read;
+    const { blob, end } = read.value;
+    const before = blobs.at(-1);
+    if (before !== undefined && blob.first !== before.first + before.entries.length) {
+      return refuse('bad_range');
+    }
+    blobs.push(blob);
+    at += end;
+  } while (at < bytes.length);
+  return ok(blobs);
+}
+
+/** The blob at the start of `bytes`, and where it ends. */
+function readBlob(bytes: Uint8Array): Result<{ blob: Blob; end: number }, BlobRefusal> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER_BYTES) return refuse('not_a_blob');
   if (!sameHash(bytes.subarray(0, 8), MAGIC) || view.getUint16(8) !== VERSION) return refuse('not_a_blob');
@@ -106,7 +131,7 @@ export function decodeBlob(bytes: Uint8Array): Result<Blob, BlobRefusal> {
   if (n > BLOB_LIMITS.entries || entriesEnd > bytes.length) return refuse('wrong_length');
   const note = chunkAt(bytes, entriesEnd, BLOB_LIMITS.checkpointBytes);
   const sheet = note && chunkAt(bytes, note.end, BLOB_LIMITS.claimsBytes);
-  if (note === undefined || sheet === undefined || sheet.end !== bytes.length) return refuse('wrong_length');
+  if (note === undefined || sheet === undefined) return refuse('wrong_length');
 
   const checkpoint = fromUtf8(note.content);
   const json = fromUtf8(sheet.content);
@@ -116,7 +141,7 @@ export function decodeBlob(bytes: Uint8Array): Result<Blob, BlobRefusal> {
   const entries = Array.from({ length: n }, (_, i) =>
     bytes.slice(HEADER_BYTES + i * HASH_BYTES, HEADER_BYTES + (i + 1) * HASH_BYTES),
   );
-  return ok({ logId, first, entries, checkpoint, claims });
+  return ok({ blob: { logId, first, entries, checkpoint, claims }, end: sheet.end });
 }
 
 /**

@@ -100,3 +100,26 @@ export function decodeDaReference(reference: Hex): Result<readonly DaReference[]
   }
   return ok(items);
 }
+
+/** What the 50 bytes of a 0G DA commitment say: `0x01 0x47 | epoch u64 LE | quorum u64 LE | storage root`. */
+export type DaCommitment = {
+  readonly bytes: Uint8Array;
+  readonly root: Hex;
+  readonly epoch: bigint;
+  readonly quorumId: bigint;
+};
+
+/** Reads the side-car's commitment; `undefined` for anything else. */
+export function decodeCommitment(commitment: string): DaCommitment | undefined {
+  const hex = parseHex(commitment, COMMITMENT_BYTES);
+  if (hex === undefined) return undefined;
+  const bytes = hexToBytes(hex.slice(2));
+  if (bytes[0] !== 0x01 || bytes[1] !== 0x47) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return {
+    bytes,
+    root: toHex(bytes.subarray(18)),
+    epoch: view.getBigUint64(2, true),
+    quorumId: view.getBigUint64(10, true),
+  };
+}
