@@ -28,6 +28,13 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
         detail: `The identity registry ${account.registry} on chain ${account.chainId} knows no agent ${account.agentId}. Register it, or correct Agent-Id.`,
       };
     case 'signer_not_allowed':
+      if ('keyHash' in caller) {
+        return sessionKeyProblem(
+          401,
+          'session_key_void',
+          'Whoever made this session key is no longer the agent’s wallet or owner, and the key ended with that.',
+        );
+      }
       return {
         status: 403,
         code: 'signer_not_allowed',
