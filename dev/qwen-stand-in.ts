@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Hex } from 'viem';
+import { privateKeyToAccount } from 'viem/accounts';
 import { prices } from '../protocol/prices.ts';
 import {
   type ChatMessage,
@@ -13,6 +15,15 @@ import {
   type ToolDefinition,
   textOf,
 } from './qwen-answers.ts';
+import { type Speech, type StandInDialect, speechOf } from './qwen-dialects.ts';
+import {
+  formatOf,
+  messagesOf,
+  responseBody,
+  responseEvents,
+  responseUsage,
+  toolsOf,
+} from './qwen-responses.ts';
 import { countTokens, tokenise } from './qwen-tokens.ts';
 
 /**
@@ -70,6 +81,10 @@ export type QwenStandInOptions = {
   readonly chunkDelayMs?: number;
   /** Default 3: several, as the real one does. */
   readonly tokensPerChunk?: number;
+  /** Whose interface it has. Default: Model Studio's. */
+  readonly dialect?: StandInDialect;
+  /** A TEE's key: answers are signed, and the signatures given out at `/signature/{key}` as 0G's brokers and Phala's do. */
+  readonly teeKey?: Hex;
 };
 
 /** Faults before the answer, by HTTP status and the code Model Studio gives. */
@@ -96,15 +111,42 @@ const refusals = {
   '429': [429, 'limit_requests', 'limit_requests', 'You exceeded your current requests list.'],
   burst: [429, 'Throttling.BurstRate', 'Throttling.BurstRate', 'Request rate increased too quickly.'],
   quota: [429, 'insufficient_quota', 'insufficient_quota', 'You exceeded your current quota.'],
+  allocation: [429, 'Throttling.AllocationQuota', 'Throttling.AllocationQuota', 'Allocated quota exceeded.'],
   overdue: [429, 'PrepaidBillOverdue', 'PrepaidBillOverdue', 'The prepaid bill is overdue.'],
+  postpaid: [429, 'PostpaidBillOverdue', 'PostpaidBillOverdue', 'The postpaid bill is overdue.'],
+  unbought: [429, 'CommodityNotPurchased', 'CommodityNotPurchased', 'The commodity is not purchased.'],
+  arrears: [400, 'Arrearage', 'Arrearage', 'Access denied, make sure your account is in good standing.'],
+  inspected: [
+    400,
+    'data_inspection_failed',
+    'data_inspection_failed',
+    'Input data may contain inappropriate content.',
+  ],
+  '408': [408, 'RequestTimeOut', 'RequestTimeOut', 'Request timed out, please try again later.'],
   '500': [500, 'internal_error', 'internal_error', 'An internal error has occurred, please try again later.'],
   '503': [503, 'ModelUnavailable', 'ModelUnavailable', 'Model is unavailable, please try again later.'],
 } as const;
 
-/** Faults of an answer that has begun. Where nothing more comes, the connection stays until the client or `close` ends it. */
+/** Faults of an answer that has begun, or of its connection. Where nothing more comes, the connection stays until the client or `close` ends it. */
 const breakages = [
   /** No answer at all, until the client gives up. */
   'silence',
+  /** The connection is reset before any answer. */
+  'reset',
+  /** 200 and headers, then nothing. */
+  'slow-first-byte',
+  /** 200, and an error in the place of the answer. */
+  'error-200',
+  /** 200, and nothing. */
+  'empty',
+  /** Half way, the connection is reset in the middle of a character. */
+  'cut-utf8',
+  /** Everything but the usage chunk and `[DONE]`, then a reset. */
+  'cut-before-usage',
+  /** Half way, an event without an end. */
+  'oversized',
+  /** 400, with the caller's key in the message, as careless servers do. */
+  'echo-key',
   /** The connection is reset half way. */
   'cut',
   /** The stream ends half way as if it were complete. */
@@ -131,7 +173,6 @@ const isRefusal = (name: string): name is Refusal => Object.hasOwn(refusals, nam
 const isFault = (name: string): name is Fault =>
   isRefusal(name) || breakages.some((breakage) => breakage === name);
 
-const basePath = '/compatible-mode/v1';
 const embeddingModel = 'text-embedding-v4';
 const overrunTokens = 10;
 const maxBodyBytes = 16 * 1_024 * 1_024;
@@ -143,7 +184,12 @@ const perRequest = 3;
 const perTools = 60;
 
 export async function startQwenStandIn(options: QwenStandInOptions = {}): Promise<QwenStandIn> {
-  const { port = 0, apiKey, chunkDelayMs = 15, tokensPerChunk = 3 } = options;
+  const { port = 0, apiKey, chunkDelayMs = 15, tokensPerChunk = 3, dialect = 'dashscope', teeKey } = options;
+  const speech = speechOf(dialect);
+  const { basePath } = speech;
+  const fail = (response: ServerResponse, id: string, failure: Failure): void =>
+    send(response, failure[0], errorBody(speech, id, failure));
+  const signatures = teeKey === undefined ? undefined : signaturesOf(teeKey);
   const requests: RecordedRequest[] = [];
   const queued: Fault[] = [];
   const cache = createPromptCache();
@@ -153,6 +199,10 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
   const server = createServer((request, response) => {
     const id = randomUUID();
     response.setHeader('x-request-id', id);
+    // What a careless proxy in front of a model might send on.
+    response.setHeader('x-upstream-authorization', request.headers.authorization ?? '');
+    response.setHeader('set-cookie', 'session=upstream');
+    signatures?.watch(response, id);
     handle(request, response, id).catch((error: unknown) => {
       // A client that leaves in the middle of its own body, or a mistake in this file: never a crash of the stack.
       if (!response.headersSent) fail(response, id, [500, 'internal_error', 'internal_error', String(error)]);
@@ -182,6 +232,9 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
 
     if (apiKey !== undefined && request.headers.authorization !== `Bearer ${apiKey}`)
       return fail(response, id, refusals['401']);
+    if (signatures && record.method === 'GET' && path.includes('/signature/'))
+      return signatures.answer(response, decodeURIComponent(path.split('/').at(-1) ?? ''));
+    signatures?.asked(id, record.body);
     const route = `${record.method} ${path.startsWith(basePath) ? path.slice(basePath.length) : path}`;
     switch (route) {
       case 'GET /models':
@@ -198,6 +251,8 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
         return chat(record, response, id);
       case 'POST /embeddings':
         return embeddings(record, response, id);
+      case 'POST /responses':
+        return responses(record, response, id);
       default:
         return fail(response, id, [404, 'not_found', 'invalid_request_error', `No such path: ${route}`]);
     }
@@ -206,7 +261,8 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
   function parse(record: RecordedRequest): { [key: string]: unknown } | undefined {
     try {
       const value: unknown = JSON.parse(new TextDecoder().decode(record.body));
-      return members(value);
+      const body = members(value);
+      return body && record.path.endsWith('/chat/completions') ? speech.understand(body) : body;
     } catch {
       return undefined;
     }
@@ -228,8 +284,7 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
     const wished =
       wishes.find((wish) => wish.name === 'fault')?.value ?? /^fault-(.+)$/.exec(model)?.[1] ?? '';
     const fault = queued.shift() ?? (isFault(wished) ? wished : undefined);
-    if (fault !== undefined && isRefusal(fault)) return fail(response, id, refusals[fault]);
-    if (fault === 'silence') return;
+    if (await spoiled(fault, record, response, id, body['stream'] === true)) return;
     if (!Object.hasOwn(prices.models, model) && !isFault(model.replace(/^fault-/, '')))
       return fail(response, id, [
         404,
@@ -249,8 +304,7 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
 
     const tools = (Array.isArray(body['tools']) ? body['tools'] : []) as readonly ToolDefinition[];
     const known = prices.models[model];
-    const thinks =
-      (body['enable_thinking'] ?? known?.thinking === 'on') === true && known?.thinking !== 'none';
+    const thinks = thinking(body, known?.thinking);
     const answers = Array.from({ length: samples }, (_, sample) =>
       limit(
         reply({
@@ -273,10 +327,20 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
 
     if (body['stream'] !== true) {
       record.generatedTokens = counted.completion_tokens;
-      if (fault === 'cut' || fault === 'stall') {
+      await sleep(Number(wishes.find((wish) => wish.name === 'work')?.value ?? 0));
+      if (fault === 'oversized') {
+        response.writeHead(200, { 'content-type': 'application/json' });
+        const piece = ' '.repeat(1_048_576);
+        for (let sent = 0; sent < 40 && !response.destroyed; sent += 1) await writeAll(response, piece, 0);
+        response.end();
+        return;
+      }
+      if (fault === 'cut' || fault === 'cut-utf8' || fault === 'cut-before-usage' || fault === 'stall') {
         response.writeHead(200, { 'content-type': 'application/json' });
         response.write('{"choices":[');
         if (fault === 'stall') return;
+        // Written is not sent: what is to arrive before the reset needs a moment.
+        await sleep(20);
         record.outcome = 'broken';
         response.destroy();
         return;
@@ -287,18 +351,18 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
       }
       return send(response, 200, {
         choices: answers.map((answer, index) => ({
-          message: {
+          message: speech.say({
             role: 'assistant',
             content: answer.calls.length > 0 ? '' : answer.text,
             ...(thinks ? { reasoning_content: answer.thinking } : {}),
             ...(answer.calls.length > 0 ? { tool_calls: answer.calls.map(callBody) } : {}),
-          },
+          }),
           finish_reason: answer.finish,
           index,
-          logprobs: null,
+          logprobs: body['logprobs'] === true ? logprobsOf(answer.text, body['top_logprobs']) : null,
         })),
         object: 'chat.completion',
-        ...(fault === 'no-usage' ? {} : { usage: counted }),
+        ...(fault === 'no-usage' ? {} : { usage: speech.countUsage(counted) }),
         ...shared,
       });
     }
@@ -307,6 +371,8 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
     const slow = Number(wishes.find((wish) => wish.name === 'slow')?.value ?? chunkDelayMs);
     const split = Number(wishes.find((wish) => wish.name === 'split')?.value ?? 0);
     const frames = streamFrames(answers, thinks, tokensPerChunk);
+    const onTheWay =
+      speech.countsOnTheWay && members(body['stream_options'])?.['continuous_usage_stats'] === true;
     response.writeHead(200, {
       'content-type': 'text/event-stream;charset=UTF-8',
       'cache-control': 'no-cache',
@@ -315,29 +381,56 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
     const write = (text: string): Promise<boolean> => writeAll(response, text, split);
     const chunk = (choices: readonly unknown[], usage: unknown): string =>
       `data: ${JSON.stringify({ choices, object: 'chat.completion.chunk', ...(wantsUsage ? { usage } : {}), ...shared })}\n\n`;
+    const usageNow = (): unknown =>
+      onTheWay
+        ? {
+            prompt_tokens: prompt,
+            completion_tokens: record.generatedTokens,
+            total_tokens: prompt + record.generatedTokens,
+          }
+        : null;
 
     const half = Math.floor(frames.length / 2);
     for (const [index, frame] of frames.entries()) {
       if (index === half) {
         if (fault === 'stall') return;
         if (fault === 'garbage') await write('data: {"choices":[{"del\n\n');
-        if (fault === 'cut') {
+        if (fault === 'oversized') {
+          const piece = 'x'.repeat(262_144);
+          await write('data: ');
+          for (let sent = 0; sent < 40 && (await write(piece)); sent += 1);
+          break;
+        }
+        if (fault === 'cut-utf8') {
+          const bytes = new TextEncoder().encode('data: {"choices":[{"delta":{"content":"思');
+          response.write(bytes.subarray(0, -1));
+          await sleep(20);
+        }
+        if (fault === 'cut' || fault === 'cut-utf8') {
           record.outcome = 'broken';
           response.destroy();
           return;
         }
         if (fault === 'eof') break;
         if (fault === 'error-frame') {
-          await write(`data: ${JSON.stringify(errorBody(id, refusals['500']))}\n\n`);
+          await write(`data: ${JSON.stringify(errorBody(speech, id, refusals['500']))}\n\n`);
           break;
         }
       }
       if (index > 0) await sleep(slow);
-      if (!(await write(chunk([frame.choice], null)))) return;
+      const { delta, ...choice } = frame.choice;
       record.generatedTokens += frame.tokens;
+      if (!(await write(chunk([{ delta: speech.say(delta), ...choice, logprobs: null }], usageNow()))))
+        return;
     }
-    if (fault !== 'eof' && fault !== 'error-frame') {
-      if (wantsUsage) await write(chunk([], counted));
+    if (fault === 'cut-before-usage') {
+      await sleep(20);
+      record.outcome = 'broken';
+      response.destroy();
+      return;
+    }
+    if (fault !== 'eof' && fault !== 'error-frame' && fault !== 'oversized') {
+      if (wantsUsage) await write(chunk([], speech.countUsage(counted)));
       if (fault !== 'no-done') await write('data: [DONE]\n\n');
     }
     response.end();
@@ -346,8 +439,7 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
   async function embeddings(record: RecordedRequest, response: ServerResponse, id: string): Promise<void> {
     const body = parse(record);
     const fault = queued.shift();
-    if (fault !== undefined && isRefusal(fault)) return fail(response, id, refusals[fault]);
-    if (fault === 'silence') return;
+    if (await spoiled(fault, record, response, id, false)) return;
     if (body?.['model'] !== embeddingModel)
       return fail(response, id, [
         404,
@@ -369,7 +461,10 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
     const total = texts.reduce<number>((sum, text) => sum + countTokens(String(text)), 0);
     send(response, 200, {
       data: texts.map((text, index) => ({
-        embedding: embed(String(text), dimensions),
+        embedding:
+          body['encoding_format'] === 'base64'
+            ? Buffer.from(Float32Array.from(embed(String(text), dimensions)).buffer).toString('base64')
+            : embed(String(text), dimensions),
         index,
         object: 'embedding',
       })),
@@ -378,6 +473,94 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
       usage: { prompt_tokens: total, total_tokens: total },
       id,
     });
+  }
+
+  /** Faults that are the same at every endpoint. True where the answer has been given, or never will be. */
+  async function spoiled(
+    fault: Fault | undefined,
+    record: RecordedRequest,
+    response: ServerResponse,
+    id: string,
+    stream: boolean,
+  ): Promise<boolean> {
+    if (fault === undefined) return false;
+    const head = () =>
+      response.writeHead(200, { 'content-type': stream ? 'text/event-stream' : 'application/json' });
+    if (isRefusal(fault)) {
+      fail(response, id, refusals[fault]);
+      return true;
+    }
+    switch (fault) {
+      case 'silence':
+        return true;
+      case 'reset':
+        record.outcome = 'broken';
+        response.destroy();
+        return true;
+      case 'slow-first-byte':
+        head().flushHeaders();
+        return true;
+      case 'empty':
+        head().end();
+        return true;
+      case 'error-200': {
+        const error = JSON.stringify(errorBody(speech, id, refusals['500']));
+        head().end(stream ? `data: ${error}\n\n` : error);
+        return true;
+      }
+      case 'echo-key':
+        fail(response, id, badRequest(`Refused: ${record.headers['authorization'] ?? ''}`));
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  async function responses(record: RecordedRequest, response: ServerResponse, id: string): Promise<void> {
+    const body = parse(record);
+    if (!body) return fail(response, id, badRequest('The request body is not a JSON object.'));
+    const messages = messagesOf(body);
+    if (messages.length === 0) return fail(response, id, badRequest("[] is too short - 'input'"));
+    const wishes = directivesIn(textOf(messages.findLast(({ role }) => role === 'user')?.content));
+    const wished = wishes.find((wish) => wish.name === 'fault')?.value ?? '';
+    const fault = queued.shift() ?? (isFault(wished) ? wished : undefined);
+    if (await spoiled(fault, record, response, id, body['stream'] === true)) return;
+    const model = String(body['model']);
+    const known = prices.models[model];
+    if (!known)
+      return fail(response, id, [404, 'model_not_found', 'invalid_request_error', 'No such model.']);
+    const thinks = thinking(body, known.thinking);
+    const tools = toolsOf(body['tools']);
+    const format = formatOf(body['text']);
+    const answer = limit(
+      reply({ messages, tools, toolChoice: body['tool_choice'], responseFormat: format, sample: 0 }),
+      { max_completion_tokens: body['max_output_tokens'] },
+      thinks,
+      0,
+    );
+    const prompt = countPrompt(messages, tools, format);
+    const counted = usageOf(prompt, { read: 0, created: undefined }, [answer], thinks);
+    const usage = responseUsage(counted);
+    if (body['stream'] !== true) {
+      record.generatedTokens = counted.completion_tokens;
+      return send(response, 200, responseBody(id, model, answer, usage));
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const events = responseEvents(id, model, answer, usage, (text) =>
+      pieces(text, tokensPerChunk).map((piece) => piece.text),
+    );
+    const half = Math.floor(events.length / 2);
+    for (const [index, event] of events.entries()) {
+      if (index === half && fault === 'cut') {
+        record.outcome = 'broken';
+        response.destroy();
+        return;
+      }
+      if (index > 0) await sleep(chunkDelayMs);
+      if (!(await writeAll(response, `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`, 0))) return;
+    }
+    record.generatedTokens = counted.completion_tokens;
+    response.end();
   }
 
   server.listen(port, '127.0.0.1');
@@ -477,13 +660,15 @@ function stopAt(text: string, stop: unknown): string {
   return found.length === 0 ? text : text.slice(0, Math.min(...found));
 }
 
-type Frame = { readonly choice: unknown; readonly tokens: number };
+type Delta = { readonly [key: string]: unknown };
+type Choice = { readonly delta: Delta; readonly finish_reason: string | null; readonly index: number };
+type Frame = { readonly choice: Choice; readonly tokens: number };
 
 /** The chunks of all samples, taking turns. */
 function streamFrames(answers: readonly Answer[], thinks: boolean, tokensPerChunk: number): Frame[] {
   const tracks = answers.map((answer, index) => {
-    const frame = (delta: unknown, tokens: number, finish: string | null = null): Frame => ({
-      choice: { delta, finish_reason: finish, index, logprobs: null },
+    const frame = (delta: Delta, tokens: number, finish: string | null = null): Frame => ({
+      choice: { delta, finish_reason: finish, index },
       tokens,
     });
     const track = [
@@ -659,14 +844,74 @@ const badRequest = (message: string): Failure => [
   `<400> InternalError.Algo.InvalidParameter: ${message}`,
 ];
 
-const errorBody = (id: string, [, code, type, message]: Failure) => ({
-  error: { message, type, param: null, code },
+const errorBody = (speech: Speech, id: string, [status, code, type, message]: Failure) => ({
+  ...speech.complain({ message, type, param: null, code }, status),
   id: `chatcmpl-${id}`,
   request_id: id,
 });
 
-const fail = (response: ServerResponse, id: string, failure: Failure): void =>
-  send(response, failure[0], errorBody(id, failure));
+const thinking = (body: { readonly [key: string]: unknown }, known: string | undefined): boolean =>
+  (body['enable_thinking'] ?? known === 'on') === true && known !== 'none';
+
+/** The chosen tokens, each with as many others as were asked for. */
+const logprobsOf = (text: string, top: unknown) => ({
+  content: tokenise(text).map((token) => ({
+    token,
+    logprob: -0.1,
+    bytes: [...new TextEncoder().encode(token)],
+    top_logprobs: Array.from({ length: Number(top ?? 0) }, (_, rank) => ({
+      token: rank === 0 ? token : `${token}${rank}`,
+      logprob: -0.1 - rank,
+      bytes: null,
+    })),
+  })),
+});
+
+/** What a TEE signs of each answer: hashes of exactly the bytes that came and went, as a personal message. */
+function signaturesOf(key: Hex) {
+  const account = privateKeyToAccount(key);
+  const sha256 = (...parts: (string | Uint8Array)[]) => {
+    const hash = createHash('sha256');
+    for (const part of parts) hash.update(part);
+    return hash.digest('hex');
+  };
+  const open = new Map<string, { request: string; response: ReturnType<typeof createHash> }>();
+  return {
+    watch(response: ServerResponse, id: string): void {
+      const entry = { request: '', response: createHash('sha256') };
+      open.set(id, entry);
+      // A chat's answer goes by its id, which is in its body.
+      open.set(`chatcmpl-${id}`, entry);
+      response.setHeader('zg-res-key', id);
+      const { write, end } = response;
+      const note = (chunk: unknown) => {
+        if (typeof chunk === 'string' || chunk instanceof Uint8Array) entry.response.update(chunk);
+      };
+      Object.assign(response, {
+        write: (...args: Parameters<typeof write>) => {
+          note(args[0]);
+          return write.apply(response, args);
+        },
+        end: (...args: Parameters<typeof end>) => {
+          note(args[0]);
+          // `end` writes its last piece by itself: it must not be noted twice.
+          return end.apply(response, args);
+        },
+      });
+    },
+    asked(id: string, body: Uint8Array): void {
+      const entry = open.get(id);
+      if (entry) entry.request = sha256(body);
+    },
+    async answer(response: ServerResponse, key: string): Promise<void> {
+      const entry = open.get(key);
+      if (!entry) return send(response, 404, { error: 'no such key' });
+      const text = `${entry.request}:${entry.response.copy().digest('hex')}`;
+      const signature = await account.signMessage({ message: text });
+      send(response, 200, { text, signature, signing_address: account.address, signing_algo: 'ecdsa' });
+    },
+  };
+}
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -679,12 +924,23 @@ async function writeAll(response: ServerResponse, text: string, split: number): 
   for (let start = 0; start < bytes.length; start += step) {
     if (response.destroyed) return false;
     const flushed = response.write(bytes.subarray(start, start + step));
-    if (!flushed) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    if (!flushed) await drainedOrGone(response);
     // Two writes in one turn may leave as one packet.
     else if (split > 0) await sleep(0);
   }
   return !response.destroyed;
 }
+
+const drainedOrGone = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const go = () => {
+      response.off('drain', go);
+      response.off('close', go);
+      resolve();
+    };
+    response.once('drain', go);
+    response.once('close', go);
+  });
 
 async function readBody(request: IncomingMessage): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];

@@ -6,12 +6,13 @@ import { parsePaymentSignature, paymentSignatureHeader } from '../protocol/money
 import { type PriceTable, priceTableHash } from '../protocol/price-table.ts';
 import { prices } from '../protocol/prices.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
+import { usedWhenAbandoned } from './abandoned.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
 import { readChatRequest } from './chat-request.ts';
 import { deliverStream } from './deliver-stream.ts';
-import { deliverWhole, settleAbandoned } from './deliver-whole.ts';
+import { deliverWhole } from './deliver-whole.ts';
 import { readEmbeddingsRequest } from './embeddings-request.ts';
 import { reserve } from './hold.ts';
 import { type Allotment, allot } from './in-flight.ts';
@@ -101,7 +102,7 @@ export async function fulfil(
     case 'whole':
       return ok({ response: await deliverWhole(call, priced, hold.value, answer), keepsRoom: false });
     case 'abandoned':
-      await settleAbandoned(priced, hold.value, answer);
+      await hold.value.capture(usedWhenAbandoned(priced, answer));
       return refuse(clientLeft);
   }
 }

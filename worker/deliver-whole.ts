@@ -5,7 +5,7 @@ import { evidenceHeader, evidenceOf, formatEvidence } from './evidence.ts';
 import type { OpenHold } from './hold.ts';
 import type { PricedRequest } from './priced-request.ts';
 import { formatReceipt, receiptHeader } from './receipt-header.ts';
-import type { Abandoned, WholeAnswer } from './upstreams/attempt.ts';
+import type { WholeAnswer } from './upstreams/attempt.ts';
 import { estimateUsage } from './usage.ts';
 
 /** Answers a call that is not streamed: the whole body, with the receipt in a header. */
@@ -36,34 +36,5 @@ export async function deliverWhole(
       [receiptHeader]: formatReceipt(receipt),
       ...(evidence === undefined ? {} : { [evidenceHeader]: formatEvidence(evidence) }),
     },
-  });
-}
-
-/** Bytes a model at work is taken to write in a second where nobody saw what it wrote: some 50 tokens. */
-const unseenBytesPerSecond = 150;
-
-/**
- * The client left and the answer did not come in time. Upstream charges for what it had generated, which nobody will ever
- * know: an estimate by the time it worked, marked as one, never free and never above the hold.
- */
-export async function settleAbandoned(
-  priced: PricedRequest,
-  hold: OpenHold,
-  { upstream, forwardedHash, ending, bytes, workedMs }: Abandoned,
-): Promise<void> {
-  ending.done();
-  const nothing = toHex(sha256(new Uint8Array()));
-  const writes = priced.outputBound > 0n;
-  const unseen = writes ? Math.max(bytes, Math.ceil((workedMs / 1000) * unseenBytesPerSecond)) : 0;
-  await hold.capture({
-    usage: estimateUsage(
-      { reported: undefined, since: { thinkingBytes: 0, answerBytes: unseen, frames: 0 } },
-      priced,
-    ),
-    upstream: upstream.name,
-    upstreamId: '',
-    forwardedHash,
-    responseHash: nothing,
-    upstreamResponseHash: nothing,
   });
 }

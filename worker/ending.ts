@@ -1,5 +1,5 @@
-import type { Call } from './call.ts';
 import type { Timeouts } from './upstreams/upstream.ts';
+import type { UpstreamCall } from './upstreams/upstream-call.ts';
 
 /**
  * The end of one attempt: the connection to upstream is closed when it comes, whatever is being waited for. It comes when the
@@ -15,11 +15,11 @@ export type Ending = {
   readonly done: () => void;
 };
 
-export function endingOf(call: Call, timeouts: Timeouts, deadlineMs: number): Ending {
+export function endingOf(call: UpstreamCall, timeouts: Timeouts, deadlineMs: number): Ending {
   const controller = new AbortController();
   const client = call.request.signal;
   let reason: ReturnType<Ending['reason']>;
-  let drain: ReturnType<typeof setTimeout> | null = null;
+  let drain: ReturnType<typeof setTimeout> | undefined;
   let arrive = () => {};
   const came = new Promise<void>((resolve) => {
     arrive = resolve;
@@ -28,7 +28,7 @@ export function endingOf(call: Call, timeouts: Timeouts, deadlineMs: number): En
     if (reason !== undefined) return;
     reason = why;
     clearTimeout(total);
-    clearTimeout(drain);
+    if (drain !== undefined) clearTimeout(drain);
     client.removeEventListener('abort', leave);
     controller.abort();
     arrive();

@@ -5,11 +5,11 @@ import { type Hex, hashMessage } from 'viem';
 import { toBase64 } from '../protocol/base64.ts';
 import { recoverDigest } from '../protocol/ecdsa.ts';
 import { parseHex, toHex } from '../protocol/hex.ts';
-import type { Call } from './call.ts';
 import { parsed } from './meter.ts';
 import type { Opened } from './upstreams/attempt.ts';
 import { keyFor } from './upstreams/configured.ts';
 import type { EvidenceSource } from './upstreams/upstream.ts';
+import type { UpstreamCall } from './upstreams/upstream-call.ts';
 import { members } from './usage.ts';
 
 /** The response header evidence comes in, where it is not in the stream. */
@@ -34,7 +34,7 @@ const answerBytesMax = 16 * 1024;
  * 0G's brokers keep signatures for 20 minutes and name them in `ZG-Res-Key`; Phala and NEAR go by the response's id.
  */
 export async function evidenceOf(
-  call: Call,
+  call: UpstreamCall,
   { upstream, forwardedHash, evidenceKey }: Opened,
   model: string,
   upstreamId: string | undefined,

@@ -4,7 +4,7 @@ import type { Outcome, Reservation } from '../durable-objects/account/ledger.ts'
 import { readObservation } from '../durable-objects/chain/observe.ts';
 import { keyOf } from '../durable-objects/config.ts';
 import { zeroHash } from '../protocol/hex.ts';
-import { cost, type Usage } from '../protocol/pricing.ts';
+import { cost } from '../protocol/pricing.ts';
 import { assurances, type Receipt, type SignedReceipt, signReceipt } from '../protocol/receipt.ts';
 import { ok, type Result } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
@@ -12,6 +12,7 @@ import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
 import type { PricedRequest } from './priced-request.ts';
 import type { Problem } from './problem.ts';
+import type { Used } from './used.ts';
 
 /** Funds set aside for one call, and the two ways to end it. */
 export type OpenHold = {
@@ -21,19 +22,6 @@ export type OpenHold = {
   readonly capture: (used: Used) => Promise<SignedReceipt>;
   /** Gives everything back. Never throws: a hold that cannot be released expires. */
   readonly release: () => Promise<void>;
-};
-
-/** What is known when upstream has ended. */
-export type Used = {
-  readonly usage: Usage;
-  /** The configured name of the upstream that answered. */
-  readonly upstream: string;
-  readonly upstreamId: string;
-  readonly forwardedHash: Hex;
-  readonly responseHash: Hex;
-  readonly upstreamResponseHash: Hex;
-  /** Hash of a TEE's checked evidence; the gateway's word alone where absent. */
-  readonly evidence?: Hex;
 };
 
 /** Reserves the ceiling in the agent's account: the identity's last word and the money's first, in one transaction. */

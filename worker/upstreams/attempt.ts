@@ -2,7 +2,6 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import type { Hex } from 'viem';
 import { toHex } from '../../protocol/hex.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
-import type { Call } from '../call.ts';
 import { chatEvents } from '../chat-events.ts';
 import type { UpstreamError } from '../dialects/dialect.ts';
 import { anyError } from '../dialects/error-body.ts';
@@ -15,6 +14,7 @@ import { responseEvents } from '../response-events.ts';
 import { type Answer, readAnswer } from '../whole-answer.ts';
 import { keyFor } from './configured.ts';
 import type { Upstream } from './upstream.ts';
+import type { UpstreamCall } from './upstream-call.ts';
 import { failedInBand, timedOut, unreachable, unusable, type Verdict, verdictOf } from './verdict.ts';
 
 /** What every answer has. */
@@ -63,7 +63,7 @@ const encoder = new TextEncoder();
  * nothing the agent sent, least of all its signature.
  */
 export async function attempt(
-  call: Call,
+  call: UpstreamCall,
   request: PricedRequest,
   upstream: Upstream,
   room: Allotment,
@@ -80,9 +80,7 @@ export async function attempt(
 
   const headersDue = new AbortController();
   // A whole answer's headers may come only when it is finished: for it, the total is the limit.
-  const timer = request.stream
-    ? setTimeout(() => headersDue.abort(), upstream.timeouts.headersMs)
-    : null;
+  const timer = request.stream ? setTimeout(() => headersDue.abort(), upstream.timeouts.headersMs) : undefined;
   let response: Response;
   try {
     response = await fetch(`${upstream.baseUrl}/${request.endpoint}`, {
@@ -113,7 +111,7 @@ export async function attempt(
     );
     return fail(unreachable);
   } finally {
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
   }
 
   if (response.status !== 200) {
@@ -218,7 +216,7 @@ export async function nextChunk(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   timeoutMs: number,
 ): Promise<Chunk | 'idle' | 'broken'> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<'idle'>((resolve) => {
     timer = setTimeout(() => resolve('idle'), timeoutMs);
   });
@@ -227,7 +225,7 @@ export async function nextChunk(
   } catch {
     return 'broken';
   } finally {
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
   }
 }
 

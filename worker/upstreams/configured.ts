@@ -1,12 +1,14 @@
-import type { Env } from '../../durable-objects/env.ts';
 import type { PricedRequest } from '../priced-request.ts';
 import { readUpstreams, type Upstream } from './upstream.ts';
+import type { UpstreamCall } from './upstream-call.ts';
+
+type Env = UpstreamCall['env'];
 
 let parsed: { readonly env: Env; readonly upstreams: readonly Upstream[] } | undefined;
 
 /** The deployment's upstreams in their order, read once per isolate. Throws when the variable is malformed. */
 export function upstreamsOf(env: Env): readonly Upstream[] {
-  if (parsed?.env !== env) parsed = { env, upstreams: readUpstreams(env.UPSTREAMS) };
+  if (parsed?.env !== env) parsed = { env, upstreams: readUpstreams(env['UPSTREAMS']) };
   return parsed.upstreams;
 }
 
@@ -29,7 +31,7 @@ export function keyFor(env: Env, { secret }: Upstream): string | undefined {
 }
 
 const secretNamed = (env: Env, name: string): string | undefined => {
-  const value = (env as unknown as Readonly<Record<string, unknown>>)[name];
+  const value = env[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
 };
 

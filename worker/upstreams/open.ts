@@ -1,11 +1,11 @@
 import { ok, type Result, refuse } from '../../protocol/result.ts';
-import type { Call } from '../call.ts';
 import type { Allotment } from '../in-flight.ts';
 import type { PricedRequest } from '../priced-request.ts';
 import type { Problem } from '../problem.ts';
 import { attempt, type Opened } from './attempt.ts';
 import { allows, failed, gaveUp, succeeded, waitMs } from './breaker.ts';
 import { upstreamsFor, withoutSecrets } from './configured.ts';
+import type { UpstreamCall } from './upstream-call.ts';
 
 /** Between two attempts at the same upstream, at most: doubled each time, and a random part of it. */
 const firstPauseMs = 250;
@@ -18,7 +18,7 @@ const shortestAttemptMs = 1_000;
  * is released. Once an answer has begun nothing is repeated or spliced.
  */
 export async function openUpstream(
-  call: Call,
+  call: UpstreamCall,
   request: PricedRequest,
   room: Allotment,
   deadlineMs: number,

@@ -76,10 +76,10 @@ const longestDrainMs = 29_000;
  * Reads the UPSTREAMS variable: a JSON list, in the order in which they are tried. Throws, naming the member: a gateway
  * that is half configured must not start. The shape is in docs/upstreams.md.
  */
-export function readUpstreams(json: string | undefined): readonly Upstream[] {
+export function readUpstreams(json: unknown): readonly Upstream[] {
   let list: unknown;
   try {
-    list = JSON.parse(json ?? '');
+    list = JSON.parse(String(json ?? ''));
   } catch {
     throw bad('UPSTREAMS', 'a JSON list');
   }
