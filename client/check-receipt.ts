@@ -42,6 +42,7 @@ export type MismatchName =
   | 'usage'
   | 'time'
   | 'merge_by'
+  /** TEE evidence that is missing, for other bytes, or not what the receipt says. */
   | 'evidence'
   /** The number was given to another receipt, or should have come after one that we hold. */
   | 'sequence'

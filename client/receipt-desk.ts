@@ -1,6 +1,6 @@
 // Every paid call ends here: with a receipt that is right, a problem, or a caller who left before it came.
 import type { Hex } from 'viem';
-import { receiptDigest, receiptFromJson, type SignedReceipt } from '../protocol/receipt.ts';
+import { assurances, receiptDigest, receiptFromJson, type SignedReceipt } from '../protocol/receipt.ts';
 import { AgentError } from './agent-error.ts';
 import { checkReceipt, type Exchange, type Mismatch, parseReceipt } from './check-receipt.ts';
 import { type FirstContact, type GatewayLink, unusable } from './gateway-link.ts';
@@ -8,6 +8,7 @@ import type { OutgoingRequest, SignedCall } from './outgoing-request.ts';
 import { ReceiptHistory } from './receipt-history.ts';
 import { createReceiptScanner } from './receipt-scanner.ts';
 import { createUsageReader, type StatedUsage } from './stated-usage.ts';
+import { checkTeeEvidence, type TeeEvidence } from './tee-evidence.ts';
 import { type BodyEnding, watchBody } from './watched-body.ts';
 
 export type CheckedReceipt = {
@@ -18,6 +19,8 @@ export type CheckedReceipt = {
   readonly url: string;
   /** False where the answer was not read to its end, so that its hash could not be compared. */
   readonly responseChecked: boolean;
+  /** What a TEE signed about the call; undefined where the receipt claims none, or the call was not seen to its end. */
+  readonly evidence: TeeEvidence | undefined;
 };
 
 /** What is wrong with the receipt of one call. */
@@ -73,6 +76,7 @@ export type ReceiptDeskOptions = {
 };
 
 const receiptHeader = 'Tallystick-Receipt';
+const evidenceHeader = 'Tallystick-Evidence';
 const receiptsKept = 100;
 const missingKept = 1_000;
 /** Seconds by which the gateway's clock may be behind ours. */
@@ -81,8 +85,13 @@ const clockSkew = 60;
 const pagesMax = 50;
 
 /** What was seen of an answer. */
-type Answer = { readonly responseHash: Hex | undefined; readonly statedUsage: StatedUsage | undefined };
-const unread: Answer = { responseHash: undefined, statedUsage: undefined };
+type Answer = {
+  readonly responseHash: Hex | undefined;
+  readonly statedUsage: StatedUsage | undefined;
+  /** Base64, as it came. */
+  readonly evidence: string | undefined;
+};
+const unread: Answer = { responseHash: undefined, statedUsage: undefined, evidence: undefined };
 
 type Context = Pick<ReceiptProblem, 'url' | 'requestId'>;
 
@@ -168,7 +177,15 @@ export class ReceiptDesk {
       }
       const read = parseReceipt(base64);
       if (!read.ok) return this.#problem(context, sent, undefined, 'receipt_unreadable', read.error);
-      const answer = readAll ? { responseHash: scanner.responseHash(), statedUsage: usage.read() } : unread;
+      const inHeader = response.headers.get(evidenceHeader) ?? undefined;
+      const isTee = read.value.receipt.assurance === assurances.teeSigned;
+      const answer = readAll
+        ? {
+            responseHash: scanner.responseHash(isTee && inHeader === undefined),
+            statedUsage: usage.read(),
+            evidence: inHeader ?? scanner.evidence,
+          }
+        : unread;
       return this.#judge(context, read.value, sent, answer);
     };
     const finish = async (how: BodyEnding): Promise<void> => {
@@ -259,6 +276,12 @@ export class ReceiptDesk {
       const detail = error instanceof Error ? error.message : String(error);
       return this.#problem(context, sent, signed, 'unverifiable', detail);
     }
+    let evidence: TeeEvidence | undefined;
+    if (receipt.assurance !== assurances.gatewaySigned && answer !== unread) {
+      const checked = checkTeeEvidence(answer.evidence ?? '', receipt);
+      if (checked.ok) evidence = checked.value;
+      else mismatches.push({ name: 'evidence', detail: checked.error });
+    }
     if (mismatches.length === 0) mismatches = this.#history.add(receipt);
     if (mismatches.length > 0) return this.#report(sent, { ...context, receipt: signed, mismatches });
     this.#sent.delete(sent.authorization);
@@ -268,6 +291,7 @@ export class ReceiptDesk {
       digest: receiptDigest(receipt),
       url: context.url,
       responseChecked: answer.responseHash !== undefined,
+      evidence,
     };
     this.#receipts.push(checked);
     if (this.#receipts.length > receiptsKept) this.#receipts.shift();

@@ -43,13 +43,17 @@ function lastUsage(text: string): StatedUsage | undefined {
   return undefined;
 }
 
+/** Of a chat completion or chunk, of a response (`/v1/responses` has other names), or of an event with a response in it. */
 function usageOf(json: unknown): StatedUsage | undefined {
-  if (typeof json !== 'object' || json === null) return undefined;
-  const { usage } = json as { usage?: unknown };
-  if (typeof usage !== 'object' || usage === null) return undefined;
-  const { prompt_tokens: input, completion_tokens: output } = usage as Readonly<Record<string, unknown>>;
+  const { usage, response } = members(json);
+  const stated = members(usage ?? members(response)['usage']);
+  const input = stated['prompt_tokens'] ?? stated['input_tokens'];
+  const output = stated['completion_tokens'] ?? stated['output_tokens'];
   return isCount(input) && isCount(output) ? { input: BigInt(input), output: BigInt(output) } : undefined;
 }
+
+const members = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 

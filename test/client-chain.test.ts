@@ -1,6 +1,6 @@
 // What the client takes from the chain: what was spent, which vault, and whether a receipt is in the log the chain holds.
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { hexToBytes } from '@noble/hashes/utils.js';
+import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import OpenAI from 'openai';
 import type { Address, Hex } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
@@ -221,15 +221,18 @@ describe('a receipt against the chain', () => {
       const bytes = blobs[at] as Uint8Array;
       const entriesBefore = entries().slice(0, previousSize);
       const entry = { index: previousSize + 1, digest: receiptDigest(receipt(previousSize + 1).receipt) };
-      const evidence = { bytes, daReference, head, anchor, checkpointKey, entriesBefore, entry };
+      const evidence = { files: [bytes], daReference, head, anchor, checkpointKey, entriesBefore, entry };
       expect(wrong(verifyBlobRoot(evidence))).toEqual([]);
       expect(verifyBlobRoot(evidence)).toHaveLength(4);
 
       // One bit of an entry.
       const changed = bytes.slice();
       changed[60] = (changed[60] ?? 0) ^ 1;
-      expect(wrong(verifyBlobRoot({ ...evidence, bytes: changed }))).toEqual(['blob_file', 'blob_root']);
-      expect(wrong(verifyBlobRoot({ ...evidence, bytes: new Uint8Array() }))).toEqual(['blob_file', 'blob']);
+      expect(wrong(verifyBlobRoot({ ...evidence, files: [changed] }))).toEqual(['blob_file', 'blob_root']);
+      expect(wrong(verifyBlobRoot({ ...evidence, files: [new Uint8Array()] }))).toEqual([
+        'blob_file',
+        'blob',
+      ]);
       const elsewhere = { ...entry, index: entry.index + 1 };
       expect(wrong(verifyBlobRoot({ ...evidence, entry: elsewhere }))).toEqual(['blob_entry']);
       if (previousSize > 0) {
@@ -241,6 +244,30 @@ describe('a receipt against the chain', () => {
       expect(wrong(verifyBlobRoot({ ...evidence, anchor: foreign }))).toEqual(['blob']);
       expect(wrong(verifyBlobRoot({ ...evidence, daReference: '0x' }))).toEqual(['blob_file']);
     }
+  });
+
+  it('blobs back to back in a file, and several files in a reference, are read in order', async () => {
+    const anchor = await readAnchor(place);
+    const [first, second] = blobs as [Uint8Array, Uint8Array];
+    const referenceTo = (files: readonly Uint8Array[]) =>
+      encodeDaReference(
+        files.map((file) => ({
+          kind: '0g-storage',
+          state: 'node-confirmed',
+          root: fileTree(file).root,
+          txSeq: 1n,
+        })),
+      );
+    const verdict = (files: readonly Uint8Array[], named = files) =>
+      wrong(verifyBlobRoot({ files, daReference: referenceTo(named), head: anchor.head, anchor }));
+    const together = concatBytes(first, second);
+    expect(verdict([together])).toEqual([]);
+    expect(verdict([first, second])).toEqual([]);
+    expect(verdict([second, first])).toEqual(['blob', 'blob_root']);
+    expect(verdict([first, first])).toEqual(['blob', 'blob_root']);
+    expect(verdict([second], [first, second])).toEqual(['blob_file', 'blob_root']);
+    expect(verdict([first, second], [second, first])).toEqual(['blob_file']);
+    expect(verdict([together.subarray(0, -1)], [together])).toEqual(['blob_file', 'blob']);
   });
 
   describe('its proof', () => {

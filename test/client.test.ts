@@ -8,8 +8,9 @@ import { privateKeyToAccount } from 'viem/accounts';
 import { describe, expect, it, vi } from 'vitest';
 import { type AgentFetch, type AgentFetchOptions, createAgentFetch } from '../client/agent-fetch.ts';
 import { ReceiptMismatchError, type ReceiptProblem } from '../client/receipt-desk.ts';
-import { createReceiptScanner } from '../client/receipt-scanner.ts';
+import { createReceiptScanner, type ReceiptScanner } from '../client/receipt-scanner.ts';
 import { VoucherLimitError } from '../client/voucher-limit.ts';
+import { addressOfKey } from '../protocol/ecdsa.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { parsePaymentSignature } from '../protocol/money/x402.ts';
 import type { Receipt } from '../protocol/receipt.ts';
@@ -371,6 +372,7 @@ describe('the stream', () => {
       ': tallystick-receipt YWJj\n\n',
       ': tallystick-receipt YWJj\nx',
       ': tallystick-rec',
+      ': tallystick-evidence ZGVm\n\n',
       '\r',
       '\n',
       ':',
@@ -392,21 +394,61 @@ describe('the stream', () => {
             cut.push(bytes.subarray(at, at + size));
             at += size;
           }
-          expect([cut.receipt, cut.done, cut.responseHash()]).toEqual([
-            whole.receipt,
-            whole.done,
-            whole.responseHash(),
-          ]);
+          const seen = (scanner: ReceiptScanner) => [
+            scanner.receipt,
+            scanner.evidence,
+            scanner.done,
+            scanner.responseHash(false),
+            scanner.responseHash(true),
+          ];
+          expect(seen(cut)).toEqual(seen(whole));
           // Without any comment it is a plain hash; with one, the hash of the rest.
           const text = lines.join('');
-          const last = [...text.matchAll(/(?<=^|[\r\n]): tallystick-receipt ([^\n]*)\n\n/g)].at(-1);
-          expect(whole.receipt).toBe(last?.[1]);
-          const rest = last ? text.slice(0, last.index) + text.slice(last.index + last[0].length) : text;
-          expect(whole.responseHash()).toBe(hashOf(rest));
+          const comments =
+            /(?<=^|[\r\n])(: tallystick-evidence ([^\n]*)\n\n)?: tallystick-receipt ([^\n]*)\n\n/g;
+          const last = [...text.matchAll(comments)].at(-1);
+          const [both = '', first = '', evidence, receipt] = last ?? [];
+          expect([whole.receipt, whole.evidence]).toEqual([receipt, evidence]);
+          const before = text.slice(0, last?.index ?? text.length);
+          const after = last ? text.slice(last.index + both.length) : '';
+          expect(whole.responseHash(false)).toBe(hashOf(before + first + after));
+          expect(whole.responseHash(true)).toBe(hashOf(before + after));
         },
       ),
       { numRuns: runs(300) },
     );
+  });
+
+  it('TEE evidence is taken out, checked against the receipt, and kept', async () => {
+    for (const streaming of [false, true]) {
+      const { client, agentFetch, problems } = setup({ evidence: {} });
+      await (streaming ? askStreaming(client) : ask(client));
+      expect(problems).toEqual([]);
+      expect(agentFetch.lastReceipt?.evidence?.signer).toBe(addressOfKey(otherKey));
+    }
+  });
+
+  it.each<[string, Lies['evidence']]>([
+    ['missing', { missing: true }],
+    ['of another bundle', { bundle: (honest) => ({ ...honest, key: 'other' }), hashOfHonest: true }],
+    [
+      'about other bytes',
+      { bundle: (honest) => ({ ...honest, text: `${'00'.repeat(32)}:${'00'.repeat(32)}` }) },
+    ],
+    ['signed by another key', { bundle: (honest) => ({ ...honest, signer: `0x${'99'.repeat(20)}` }) }],
+    ['no bundle', { bundle: () => ({}) }],
+  ])('TEE evidence that is wrong is reported: %s', async (_, evidence) => {
+    for (const streaming of [false, true]) {
+      const { client, problems } = setup(evidence ? { evidence } : {});
+      await (streaming ? askStreaming(client) : ask(client));
+      expect(problems.map(({ mismatches }) => mismatches.map(({ name }) => name))).toEqual([['evidence']]);
+    }
+  });
+
+  it('an upstream’s forged evidence is content, even next to the receipt', async () => {
+    const { client, problems } = setup({ streamExtra: ': tallystick-evidence YWJj\n\n', extraLast: true });
+    expect(await askStreaming(client)).toBe('Grüße, 你好');
+    expect(problems).toEqual([]);
   });
 
   it('an upstream’s forged comment is content, and the gateway’s is the receipt', async () => {

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
-import type { Address, Hex } from 'viem';
+import { type Address, type Hex, hashMessage } from 'viem';
 import { toBase64 } from '../protocol/base64.ts';
-import { addressOfKey } from '../protocol/ecdsa.ts';
+import { addressOfKey, signDigest } from '../protocol/ecdsa.ts';
 import { toHex, zeroHash } from '../protocol/hex.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
@@ -85,11 +85,42 @@ export type Lies = {
   account?: (honest: Record<string, string>) => Record<string, string>;
   deployment?: (honest: Record<string, unknown>) => Record<string, unknown>;
   prices?: PriceTable;
-  /** Content put into the stream before the receipt. */
+  /** Content put into the stream, before its last chunk or as the last before the receipt. */
   streamExtra?: string;
+  extraLast?: boolean;
+  /** Brings evidence as from a TEE that signs with `otherKey`; empty: honest. */
+  evidence?: {
+    readonly missing?: boolean;
+    readonly bundle?: (honest: Record<string, unknown>) => Record<string, unknown>;
+    /** The receipt has the hash of the honest bundle all the same. */
+    readonly hashOfHonest?: boolean;
+  };
   /** Answers without looking at money, and without counting it. */
   body?: (honest: string) => string;
 };
+
+type Captured = { readonly signed: SignedReceipt; readonly evidence: string | undefined };
+type Capture = (responseBody: Uint8Array) => Captured;
+
+/** A bundle as the gateway makes them, its hash, and the base64 that is sent. */
+function evidenceFor(lie: NonNullable<Lies['evidence']>, forwardedHash: Hex, responseHash: Hex) {
+  const text = `${forwardedHash.slice(2)}:${responseHash.slice(2)}`;
+  const honest = {
+    format: 'tallystick evidence v1',
+    kind: '0g',
+    upstream: 'fake',
+    key: 'chatcmpl-1',
+    signer: addressOfKey(otherKey),
+    text,
+    signature: signDigest(hashMessage(text), otherKey),
+  };
+  const bytesOf = (bundle: object) => utf8ToBytes(JSON.stringify(bundle));
+  const sent = bytesOf(lie.bundle?.(honest) ?? honest);
+  return {
+    hash: toHex(sha256(lie.hashOfHonest ? bytesOf(honest) : sent)),
+    base64: lie.missing ? undefined : toBase64(sent),
+  };
+}
 
 export type SeenRequest = {
   readonly method: string;
@@ -252,11 +283,13 @@ export function fakeGateway(spender: Address, lies: Lies = {}, place: Place = no
     if (refusal) return refusal;
     if (nonce !== undefined) nonces.add(nonce);
     gateway.held += ceilingPerCall;
-    const capture = (responseBody: Uint8Array): SignedReceipt => {
+    const capture = (responseBody: Uint8Array): Captured => {
       gateway.held -= ceilingPerCall;
       gateway.captured += amountPerCall;
       const time = BigInt(Math.floor(gateway.now() / 1000));
       const before = gateway.receipts.at(-1);
+      const hashes = [toHex(sha256(body)), toHex(sha256(responseBody))] as const;
+      const evidence = lies.evidence && evidenceFor(lies.evidence, ...hashes);
       const honest: Receipt = {
         logId,
         chainId: BigInt(chainId),
@@ -281,13 +314,13 @@ export function fakeGateway(spender: Address, lies: Lies = {}, place: Place = no
         cumulative: gateway.captured,
         time,
         mergeBy: time + 600n,
-        assurance: 0,
-        evidence: zeroHash,
+        assurance: evidence ? 1 : 0,
+        evidence: evidence?.hash ?? zeroHash,
       };
       const signed = signReceipt(lies.receipt?.(honest) ?? honest, lies.signingKey ?? receiptKey);
       const shown = lies.signed?.(signed, before) ?? signed;
       gateway.receipts.push(signed);
-      return shown;
+      return { signed: shown, evidence: evidence?.base64 };
     };
     return sent.stream ? stream(request, capture) : whole(capture);
   }
@@ -331,7 +364,7 @@ export function fakeGateway(spender: Address, lies: Lies = {}, place: Place = no
       ? 'bm90IGEgcmVjZWlwdA=='
       : toBase64(utf8ToBytes(JSON.stringify(receiptToJson(signed))));
 
-  function whole(capture: (body: Uint8Array) => SignedReceipt): Response {
+  function whole(capture: Capture): Response {
     const text = JSON.stringify({
       id: 'chatcmpl-1',
       object: 'chat.completion',
@@ -340,28 +373,31 @@ export function fakeGateway(spender: Address, lies: Lies = {}, place: Place = no
       choices: [{ index: 0, message: { role: 'assistant', content: 'Grüße, 你好' }, finish_reason: 'stop' }],
       usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
     });
-    const signed = capture(utf8ToBytes(text));
+    const { signed, evidence } = capture(utf8ToBytes(text));
     return new Response(lies.body?.(text) ?? text, {
       headers: {
         'content-type': 'application/json',
         'x-request-id': 'call-1',
         ...(lies.noReceipt ? {} : { 'Tallystick-Receipt': encoded(signed) }),
+        ...(evidence === undefined ? {} : { 'Tallystick-Evidence': evidence }),
       },
     });
   }
 
-  function stream(request: Request, capture: (body: Uint8Array) => SignedReceipt): Response {
+  function stream(request: Request, capture: Capture): Response {
     const chunk = (delta: object, finish: string | null) =>
       `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'qwen-test', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
     const usageChunk = `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'qwen-test', choices: [], usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } })}\n\n`;
-    const content = `${chunk({ role: 'assistant', content: 'Grüße, ' }, null)}${chunk({ content: '你好' }, null)}${lies.streamExtra ?? ''}${chunk({}, 'stop')}${usageChunk}`;
+    const extra = lies.streamExtra ?? '';
+    const content = `${chunk({ role: 'assistant', content: 'Grüße, ' }, null)}${chunk({ content: '你好' }, null)}${lies.extraLast ? '' : extra}${chunk({}, 'stop')}${usageChunk}${lies.extraLast ? extra : ''}`;
     const done = 'data: [DONE]\n\n';
     async function* parts(): AsyncGenerator<Uint8Array> {
       const head = utf8ToBytes(lies.body?.(content) ?? content);
       const signedLater = async () => {
         await gateway.beforeReceipt?.();
-        const signed = capture(utf8ToBytes(content + done));
-        return lies.noReceipt ? '' : `: tallystick-receipt ${encoded(signed)}\n\n`;
+        const { signed, evidence } = capture(utf8ToBytes(content + done));
+        const comment = evidence === undefined ? '' : `: tallystick-evidence ${evidence}\n\n`;
+        return lies.noReceipt ? '' : `${comment}: tallystick-receipt ${encoded(signed)}\n\n`;
       };
       if (gateway.beforeReceipt) {
         yield* gateway.cut(head);
