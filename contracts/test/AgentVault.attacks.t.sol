@@ -177,6 +177,40 @@ contract AgentVaultAttacks is Stage {
         eq(settle(claim), AgentVault.ClaimStatus.Paid, "as it was");
     }
 
+    /// @dev The largest s there may be, and the next one. Signatures with a chosen s are made backwards: with the nonce 1, r
+    /// is the generator's x, and the key that would sign so follows from s.
+    function test_the_bound_of_s_is_half_the_order() public {
+        uint256 order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+        uint256 gx = 0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798;
+        fund(10);
+        for (uint256 over = 0; over < 2; ++over) {
+            uint64 epoch = uint64(over + 1);
+            uint256 s = order / 2 + over;
+            uint256 z = uint256(vault.voucherDigest(address(registry), agent, epoch, 5 + over)) % order;
+            uint256 key = mulmod(addmod(s, order - z, order), inverse(gx, order), order);
+            vm.prank(alice);
+            vault.setSpender(address(registry), agent, vm.addr(key));
+            later(DELAY);
+            vault.completeSpenderChange(address(registry), agent);
+            AgentVault.Claim memory claim = AgentVault.Claim(agent, epoch, 5 + over, 5 + over, bytes32(gx), bytes32(s));
+            eq(
+                settle(claim),
+                over == 0 ? AgentVault.ClaimStatus.Paid : AgentVault.ClaimStatus.BadSignature,
+                "half the order, or one more"
+            );
+            eq(
+                ecrecover(vault.voucherDigest(address(registry), agent, epoch, 5 + over), 27, bytes32(gx), bytes32(s)),
+                vm.addr(key),
+                "a signature it is"
+            );
+        }
+    }
+
+    function inverse(uint256 x, uint256 modulus) private view returns (uint256) {
+        (, bytes memory out) = address(5).staticcall(abi.encode(32, 32, 32, x, modulus - 2, modulus));
+        return abi.decode(out, (uint256));
+    }
+
     /// @dev ecrecover answers nothing to a bad signature, and then the word it would have written to is what it was.
     function test_no_agent_id_stands_in_for_a_signature() public {
         uint256 id = agent;
@@ -439,10 +473,11 @@ contract AgentVaultAttacks is Stage {
         registries[0] = address(babbler);
         AgentVault odd =
             new AgentVault(registries, address(0), ADMIN, OPERATOR, PAYEE, DELAY, "https://gateway.example");
-        bytes[5] memory answers = [
+        bytes[6] memory answers = [
             bytes(""),
             hex"01",
             abi.encodePacked(bytes31(uint248(uint160(alice)))),
+            abi.encodePacked(bytes31(bytes32(uint256(uint160(alice))))),
             abi.encode(uint256(1) << 160 | uint160(alice)),
             abi.encode(address(0))
         ];

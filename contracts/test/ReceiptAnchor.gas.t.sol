@@ -44,33 +44,33 @@ contract ReceiptAnchorGas is Fixture {
 
     function test_gas_anchor_first() public {
         send(empty, 1_000, keccak256("root"), new bytes32[](0));
-        vm.snapshotGasLastCall("gas", "anchor first");
+        vm.snapshotGasLastCall("ReceiptAnchor", "anchor first");
     }
 
     function test_gas_anchor_thousands() public {
         (, bytes32 root, bytes32[] memory proof) = ReferenceTree.fabricate(1_000, 2_000, 1);
         eq(proof.length, 9, "nodes");
         send(small, 2_000, root, proof);
-        vm.snapshotGasLastCall("gas", "anchor 1,000 -> 2,000");
+        vm.snapshotGasLastCall("ReceiptAnchor", "anchor 1,000 -> 2,000");
     }
 
     function test_gas_anchor_million() public {
         (, bytes32 root, bytes32[] memory proof) = ReferenceTree.fabricate(1_000_003, 1_010_007, 1);
         eq(proof.length, 20, "nodes");
         send(large, 1_010_007, root, proof);
-        uint256 gas = vm.snapshotGasLastCall("gas", "anchor 1,000,003 -> 1,010,007");
+        uint256 gas = vm.snapshotGasLastCall("ReceiptAnchor", "anchor 1,000,003 -> 1,010,007");
         yes(gas < 65_000, "below 65,000");
     }
 
     function test_gas_anchor_again() public {
         (bytes32 root,,) = ReferenceTree.fabricate(1_000, 2_000, 1);
         send(small, 1_000, root, new bytes32[](0));
-        vm.snapshotGasLastCall("gas", "anchor the same head again");
+        vm.snapshotGasLastCall("ReceiptAnchor", "anchor the same head again");
     }
 
     function test_gas_verify_inclusion() public {
         (, bytes32[] memory proof) = ReferenceTree.fabricatePath(777_777, 1_000_003, MerkleTree.leafHash(LEAF), 1);
         yes(anchor.verifyInclusion(entries, 777_777, LEAF, proof), "included");
-        vm.snapshotGasLastCall("gas", "verifyInclusion in 1,000,003");
+        vm.snapshotGasLastCall("ReceiptAnchor", "verifyInclusion in 1,000,003");
     }
 }

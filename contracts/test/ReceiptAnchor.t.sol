@@ -131,7 +131,7 @@ contract ReceiptAnchorTest is Fixture {
         anchor.anchor(logId, 5, root, new bytes32[](3), "", "");
         eq(vm.getRecordedLogs().length, 0, "no event");
         vm.expectRevert(abi.encodeWithSelector(ReceiptAnchor.NotSender.selector, logId, address(this)));
-        anchor.anchor(logId, 5, bytes32(0), new bytes32[](0), "", "");
+        anchor.anchor(logId, 5, root, new bytes32[](0), "", "");
     }
 
     function test_a_fork_is_refused() public {
@@ -264,6 +264,16 @@ contract ReceiptAnchorTest is Fixture {
         vm.expectRevert(ReceiptAnchor.BadHeadSignature.selector);
         anchor.anchor(logId, 8, root, proof, old, "");
         anchor.anchor(logId, 8, root, proof, sign(newKey, logId, 8, root), "");
+    }
+
+    function test_a_new_head_key_alone_counts_at_once() public {
+        uint256 newKey = 0x4EAD2;
+        anchor.setHeadKey(logId, vm.addr(newKey));
+        bytes32 root = ReferenceTree.root(0, 5);
+        bytes memory signature = sign(newKey, logId, 5, root);
+        vm.prank(SENDER);
+        anchor.anchor(logId, 5, root, new bytes32[](0), signature, "");
+        refused(6, ReferenceTree.root(0, 6), ReferenceTree.consistency(5, 6), ReceiptAnchor.BadHeadSignature.selector);
     }
 
     function test_receipt_keys_have_one_span_each() public {
