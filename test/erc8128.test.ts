@@ -7,7 +7,7 @@ import { type ContractAccount, proveAccount } from '../protocol/identity/account
 import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import { discoveryDocument } from '../protocol/identity/discovery.ts';
 import { type NonceUse, type Ports, verifyRequest } from '../protocol/identity/erc8128.ts';
-import { personalMessageHash } from '../protocol/identity/personal-message.ts';
+import { authorizationHash, personalMessageHash } from '../protocol/identity/personal-message.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { type ReceivedRequest, targetOf } from '../protocol/identity/received-request.ts';
 import { recoverWithNoble } from '../protocol/identity/recover.ts';
@@ -200,7 +200,9 @@ describe('the positive vector', () => {
     const expected = sha256(
       Buffer.concat([sha256(result.value.signatureBase), sha256(result.value.signature)]),
     );
-    expect(result.value.authorization).toBe(`0x${expected.toString('hex')}`);
+    expect(authorizationHash(result.value.signatureBase, result.value.signature)).toBe(
+      `0x${expected.toString('hex')}`,
+    );
   });
 });
 

@@ -7,6 +7,7 @@ import { type Account, accountName } from '../protocol/account-name.ts';
 import { type ContractAccount, proveAccount } from '../protocol/identity/account-proof.ts';
 import { type AgentId, formatAgentId, parseAgentId } from '../protocol/identity/agent-id.ts';
 import { type VerifiedAgent, verifyAgentRequest } from '../protocol/identity/agent-request.ts';
+import { authorizationHash } from '../protocol/identity/personal-message.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { targetOf } from '../protocol/identity/received-request.ts';
 import { type Refusal, refusalHeaders, refusalOf } from '../protocol/identity/refusal.ts';
@@ -17,6 +18,7 @@ import { sessionKeyProblem } from './account-refusal.ts';
 import type { Call } from './call.ts';
 import { contractAccountOf } from './contract-account.ts';
 import type { Problem } from './problem.ts';
+import { platformHashes } from './recover/platform-hashes.ts';
 import { recoverWithWasm } from './recover/recover-with-wasm.ts';
 
 /** A call by somebody. Whether they may speak for the agent is decided in the agent's account. */
@@ -105,6 +107,7 @@ export async function authenticateSigned(
     {
       now: Math.floor(call.now() / 1000),
       recover: recoverWithWasm,
+      hashes: platformHashes,
       ...(contractAccount === undefined ? {} : { contractAccount }),
       // A replayable read stands as long as its signer speaks for the agent, which the account checks on every call.
       invalidated: async () => false,
@@ -113,12 +116,12 @@ export async function authenticateSigned(
   if (!verified.ok) return refuse(problemOf(verified.error));
   const served = servedAccount(call.config, verified.value.agent);
   if (!served.ok) return served;
-  const { account: proof, authorization } = verified.value;
+  const { account: proof, signatureBase, signature } = verified.value;
   return ok({
     ...served.value,
     caller: callerOf(verified.value, proof === 'contract' ? call.now() : undefined),
     authorizationKind: authorizationKinds.erc8128,
-    authorization,
+    authorization: authorizationHash(signatureBase, signature),
     async askContract() {
       const { keyid, digest, signature } = verified.value;
       const ports = { recover: recoverWithWasm, contractAccount: contractAccountFor(call, served.value) };

@@ -1,8 +1,8 @@
 import { ok, type Result } from '../result.ts';
 import { type AgentId, parseAgentId } from './agent-id.ts';
-import { type Ports, type Verified, verifyRequest } from './erc8128.ts';
+import { type Ports, type Verified, verifyReadRequest } from './erc8128.ts';
 import type { Policy } from './policy.ts';
-import { fieldLinesOf, fieldValue, type ReceivedRequest } from './received-request.ts';
+import { fieldValue, type ReceivedRequest, readRequest } from './received-request.ts';
 import type { Refusal } from './refusal.ts';
 
 /** A request signed by an account, for an agent. Whether the account may speak for the agent is the registry's to say. */
@@ -17,7 +17,7 @@ export const agentPolicy = (policy: Policy): Policy =>
     : { ...policy, requiredComponents: [AGENT_COMPONENT, ...policy.requiredComponents] };
 
 /**
- * {@link verifyRequest} with the ERC-8004 agent bound in (docs/protocol.md section 1): `Agent-Id` is sent once, is
+ * `verifyRequest` with the ERC-8004 agent bound in (docs/protocol.md section 1): `Agent-Id` is sent once, is
  * covered, and lies on the `keyid`'s chain. Without that last rule a contract deployed at the same address on another
  * chain would answer ERC-1271 for the agent. An Agent-Id at fault is `principal_not_allowed`, before any cryptography.
  */
@@ -26,9 +26,8 @@ export const verifyAgentRequest = async (
   policy: Policy,
   ports: Ports,
 ): Promise<Result<VerifiedAgent, Refusal>> => {
-  // Read once: `headers` may be an iterator, and what is judged must be what was signed.
-  const headers = [...request.headers];
-  const text = fieldValue(fieldLinesOf(headers), AGENT_COMPONENT);
+  const read = readRequest(request);
+  const text = fieldValue(read.fields, AGENT_COMPONENT);
   const agent = parseAgentId(text ?? '');
   const principal: NonNullable<Ports['principal']> = (keyid) => {
     if (!agent.ok) return agent.error;
@@ -37,7 +36,7 @@ export const verifyAgentRequest = async (
     }
     return ports.principal?.(keyid);
   };
-  const verified = await verifyRequest({ ...request, headers }, agentPolicy(policy), { ...ports, principal });
+  const verified = await verifyReadRequest(read, agentPolicy(policy), { ...ports, principal });
   if (!verified.ok) return verified;
   // `principal` refuses every candidate while the Agent-Id is unreadable, so this one was read.
   if (!agent.ok) throw new Error('unreachable: a request without a readable Agent-Id was verified');

@@ -1,10 +1,11 @@
-import { sha256, sha512 } from '@noble/hashes/sha2.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { ok, type Result, refuse } from '../result.ts';
+import { type Hashes, plainHashes } from './hashes.ts';
 import { parseDictionary, serializeBareItem } from './structured-field.ts';
 
 const ALGORITHMS = [
-  ['sha-256', sha256, 32],
-  ['sha-512', sha512, 64],
+  ['sha-256', 'sha256', 32],
+  ['sha-512', 'sha512', 64],
 ] as const;
 
 const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
@@ -15,10 +16,11 @@ const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
  * sha-256 and sha-512, and every one that is there must match; other algorithms are ignored.
  * The value is the content's SHA-256 where that was computed, so that nobody need hash the content again.
  */
-export const verifyContentDigest = (
+export const verifyContentDigest = async (
   value: string,
   content: Uint8Array,
-): Result<{ readonly sha256: Uint8Array | undefined }, string> => {
+  hashes: Hashes = plainHashes,
+): Promise<Result<{ readonly sha256: Uint8Array | undefined }, string>> => {
   const parsed = parseDictionary(value);
   if (!parsed.ok) return refuse(`Content-Digest is ${parsed.error}`);
   let matched = 0;
@@ -29,7 +31,7 @@ export const verifyContentDigest = (
     if (member.kind !== 'item' || member.value.type !== 'bytes' || member.value.value.length !== length) {
       return refuse(`Content-Digest: ${name} must be a Byte Sequence of ${length} bytes`);
     }
-    const digest = hash(content);
+    const digest = await hashes[hash](content);
     if (!equalBytes(digest, member.value.value)) {
       return refuse(`Content-Digest: ${name} does not match the content received`);
     }

@@ -1,13 +1,13 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import type { Hex } from 'viem';
 import { ok, type Result, refuse } from '../result.ts';
 import { type AccountPorts, asked, type ProvenAccount, proveAccount } from './account-proof.ts';
 import { type Candidate, candidatesOf, type Fault } from './candidate.ts';
 import { verifyContentDigest } from './content-digest.ts';
+import { type Hashes, plainHashes } from './hashes.ts';
 import { type Keyid, parseKeyid } from './keyid.ts';
-import { authorizationHash, personalMessageHash } from './personal-message.ts';
+import { personalMessageHash } from './personal-message.ts';
 import { LIMITS, type Policy } from './policy.ts';
-import { type FieldLines, fieldLinesOf, fieldValue, type ReceivedRequest } from './received-request.ts';
+import { fieldValue, type ReadRequest, type ReceivedRequest, readRequest } from './received-request.ts';
 import { acceptableComponents, type Refusal, refusalOf } from './refusal.ts';
 import { signatureBase } from './signature-base.ts';
 import type { InnerList } from './structured-field.ts';
@@ -19,6 +19,8 @@ import type { InnerList } from './structured-field.ts';
 
 /** What the verifier cannot know by itself. An asynchronous port that throws counts as `unavailable`. */
 export type Ports = AccountPorts & {
+  /** {@link plainHashes} where the platform has no faster ones. */
+  readonly hashes?: Hashes;
   /** The verifier's clock, Unix seconds. */
   readonly now: number;
   /** Principal policy: why this account may not use the route, or `undefined`. Asked before any cryptography. */
@@ -32,7 +34,7 @@ export type Ports = AccountPorts & {
   readonly consumeNonce?: (use: NonceUse) => Promise<'fresh' | 'reused' | 'unavailable'>;
 };
 
-export type Replayable = { readonly keyid: Keyid; readonly created: number; readonly authorization: Hex };
+export type Replayable = Pick<Verified, 'keyid' | 'created' | 'signatureBase' | 'signature'>;
 export type NonceUse = { readonly keyid: Keyid; readonly nonce: string; readonly nonceExpiry: number };
 
 /** An authenticated request. */
@@ -54,18 +56,15 @@ export type Verified = {
   readonly signature: Uint8Array;
   /** ERC-191 hash of the base, 32 bytes: what `proveAccount` is asked about. */
   readonly digest: Uint8Array;
-  /** docs/protocol.md section 1. */
-  readonly authorization: Hex;
   /** SHA-256 of the content, where its digest gave occasion to compute it. */
   readonly contentSha256: Uint8Array | undefined;
 };
 
 /** One request's facts, shared by its candidates. */
 type Received = {
-  readonly request: ReceivedRequest;
-  readonly fields: FieldLines;
+  readonly request: ReadRequest;
   readonly content: Uint8Array;
-  readonly contentDigest: () => Result<{ readonly sha256: Uint8Array | undefined }, Fault>;
+  readonly contentDigest: () => Promise<Result<{ readonly sha256: Uint8Array | undefined }, Fault>>;
 };
 
 type Checked = Omit<Verified, 'account' | 'contentSha256'>;
@@ -73,20 +72,19 @@ type Checked = Omit<Verified, 'account' | 'contentSha256'>;
 const fault = (code: Fault['code'], message: string): { readonly ok: false; readonly error: Fault } =>
   refuse({ code, message });
 
-const receive = (request: ReceivedRequest): Received => {
-  const fields = fieldLinesOf(request.headers);
+const receive = (request: ReadRequest, hashes: Hashes): Received => {
+  const { fields } = request;
   const content = request.body ?? new Uint8Array();
-  const check = (): Result<{ readonly sha256: Uint8Array | undefined }, Fault> => {
+  const check = async (): Promise<Result<{ readonly sha256: Uint8Array | undefined }, Fault>> => {
     const value = fieldValue(fields, 'content-digest');
     if (value === undefined) return ok({ sha256: undefined });
-    const verified = verifyContentDigest(value, content);
+    const verified = await verifyContentDigest(value, content, hashes);
     return verified.ok ? verified : fault('bad_content_digest', verified.error);
   };
   // Eight candidates must not make the verifier hash a large body eight times.
   let remembered: ReturnType<typeof check> | undefined;
   return {
     request,
-    fields,
     content,
     contentDigest: () => {
       remembered ??= check();
@@ -144,7 +142,10 @@ const checkNonce = (
 
 /** Section 3.1.1, parameterless identifiers only: `"@query";req` does not cover `@query`. */
 const checkCoverage = (input: InnerList, policy: Policy, received: Received): Result<undefined, Fault> => {
-  const { fields, content } = received;
+  const {
+    content,
+    request: { fields },
+  } = received;
   const digest = fields.has('content-digest');
   if (content.length > 0 && !digest) {
     return fault('content_digest_required', 'a request with content must send and cover Content-Digest');
@@ -193,7 +194,7 @@ const checkCandidate = (
   const coverage = checkCoverage(input, policy, received);
   if (!coverage.ok) return coverage;
 
-  const base = signatureBase(input, { ...received.request, fields: received.fields });
+  const base = signatureBase(input, received.request);
   if (!base.ok) {
     const { kind, message } = base.error;
     return fault(kind === 'malformed' ? 'signature_input_invalid' : 'bad_signature', message);
@@ -210,8 +211,7 @@ const checkCandidate = (
     components: input.items.flatMap(({ value }) => (value.type === 'string' ? [value.value] : [])),
     signatureBase: base.value,
     signature,
-    digest: personalMessageHash(utf8ToBytes(base.value)),
-    authorization: authorizationHash(base.value, signature),
+    digest: personalMessageHash(utf8ToBytes(base.value), ports.hashes),
   });
 };
 
@@ -225,8 +225,8 @@ const verifyCandidate = async (
 ): Promise<Result<Verified, Fault>> => {
   const checked = checkCandidate(candidate, received, policy, ports);
   if (!checked.ok) return checked;
-  const { keyid, nonce, nonceExpiry, created, authorization, digest, signature } = checked.value;
-  const content = received.contentDigest();
+  const { keyid, nonce, nonceExpiry, created, digest, signature, signatureBase: base } = checked.value;
+  const content = await received.contentDigest();
   if (!content.ok) return content;
 
   const proof = await proveAccount(keyid, digest, signature, policy, ports);
@@ -234,7 +234,7 @@ const verifyCandidate = async (
 
   const { invalidated, consumeNonce } = ports;
   if (nonce === undefined && invalidated !== undefined) {
-    const answer = await asked(() => invalidated({ keyid, created, authorization }));
+    const answer = await asked(() => invalidated({ keyid, created, signature, signatureBase: base }));
     if (answer === 'unavailable') return fault('signature_verification_unavailable', UNAVAILABLE);
     if (answer)
       return fault('replayable_not_allowed', 'the signer has invalidated this signature; sign again');
@@ -255,13 +255,21 @@ const verifyCandidate = async (
  * A `Verified` still owes two things, unless the ports did them: its nonce is not consumed, and an account of
  * `eoa-unless-code` has not been looked up. Never throws for anything a client can send.
  */
-export const verifyRequest = async (
+export const verifyRequest = (
   request: ReceivedRequest,
   policy: Policy,
   ports: Ports,
+): Promise<Result<Verified, Refusal>> => verifyReadRequest(readRequest(request), policy, ports);
+
+/** {@link verifyRequest} where the headers have been read already. */
+export const verifyReadRequest = async (
+  request: ReadRequest,
+  policy: Policy,
+  ports: Ports,
 ): Promise<Result<Verified, Refusal>> => {
-  const received = receive(request);
-  const { fields, content } = received;
+  const received = receive(request, ports.hashes ?? plainHashes);
+  const { fields } = request;
+  const { content } = received;
   const refused = ({ code, message }: Fault): { readonly ok: false; readonly error: Refusal } =>
     refuse(
       refusalOf(code, message, policy, {

@@ -1,11 +1,11 @@
 import { sha256 } from '@noble/hashes/sha2.js';
-import { keccak_256 } from '@noble/hashes/sha3.js';
 import { bytesToHex, concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from 'viem';
+import { type Hashes, plainHashes } from './hashes.ts';
 
 /** The 32 bytes an account signs for a message (ERC-191 `personal_sign`, ERC-8128 section 3.4.3). */
-export const personalMessageHash = (message: Uint8Array): Uint8Array =>
-  keccak_256(concatBytes(utf8ToBytes(`\x19Ethereum Signed Message:\n${message.length}`), message));
+export const personalMessageHash = (message: Uint8Array, hashes: Hashes = plainHashes): Uint8Array =>
+  hashes.keccak256(concatBytes(utf8ToBytes(`\x19Ethereum Signed Message:\n${message.length}`), message));
 
 /** The receipt's *authorization hash* (docs/protocol.md section 1): what was signed and with which signature. */
 export const authorizationHash = (base: string, signature: Uint8Array): Hex =>

@@ -22,6 +22,15 @@ export type ReceivedRequest = RequestTarget & {
   readonly body: Uint8Array | null;
 };
 
+/** A received request whose field lines have been gathered. */
+export type ReadRequest = Omit<ReceivedRequest, 'headers'> & { readonly fields: FieldLines };
+
+/** Reads the headers, once: they may be an iterator, and what is judged must be what was signed. */
+export const readRequest = ({ headers, ...request }: ReceivedRequest): ReadRequest => ({
+  ...request,
+  fields: fieldLinesOf(headers),
+});
+
 /**
  * The target of `url`, with scheme and authority replaced by `publicOrigin` where a proxy may have changed them.
  * The origin must come from the deployment's configuration, never from `X-Forwarded-Host` (ERC-8128 section 3.1.1).
@@ -60,7 +69,7 @@ const trimBlanks = (text: string): string => {
   let end = text.length;
   while (start < end && isBlank(text.charAt(start))) start++;
   while (end > start && isBlank(text.charAt(end - 1))) end--;
-  return text.slice(start, end);
+  return start === 0 && end === text.length ? text : text.slice(start, end);
 };
 
 // obs-fold = OWS CRLF RWS, read as one space. A line with any other CRLF stays as it is, for the caller to refuse.
@@ -77,5 +86,6 @@ const unfold = (line: string): string => {
  */
 export const fieldValue = (fields: FieldLines, name: string): string | undefined => {
   const lines = fields.get(name);
+  if (lines?.length === 1) return unfold(trimBlanks(lines[0] ?? ''));
   return lines?.map((line) => unfold(trimBlanks(line))).join(', ');
 };

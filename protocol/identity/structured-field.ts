@@ -37,12 +37,34 @@ const DISPLAY = /%"([ !#$&-~]*(?:%[0-9a-f]{2}[ !#$&-~]*)*)"/y;
 
 const TRUE: BareItem = { type: 'boolean', value: true };
 
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const SEXTETS = new Int8Array(128).fill(-1);
+for (let i = 0; i < BASE64.length; i++) SEXTETS[BASE64.charCodeAt(i)] = i;
+
+/**
+ * Section 4.2.7: padding may be left out, bits to spare are ignored. The text is of the alphabet and `=` alone. By hand
+ * because `atob` makes a string of the bytes first, which is half of what a whole verification spends on parsing.
+ */
 const bytesOfBase64 = (text: string): Uint8Array | undefined => {
-  try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    return undefined;
+  let length = text.length;
+  if (length % 4 === 0 && text.endsWith('=')) length -= text.endsWith('==') ? 2 : 1;
+  if (length % 4 === 1) return undefined;
+  const bytes = new Uint8Array(Math.floor((length * 3) / 4));
+  let bits = 0;
+  let have = 0;
+  let at = 0;
+  for (let i = 0; i < length; i++) {
+    const sextet = SEXTETS[text.charCodeAt(i)] ?? -1;
+    if (sextet < 0) return undefined;
+    bits = (bits << 6) | sextet;
+    have += 6;
+    if (have >= 8) {
+      have -= 8;
+      bytes[at++] = bits >> have;
+      bits &= (1 << have) - 1;
+    }
   }
+  return bytes;
 };
 
 const base64OfBytes = (bytes: Uint8Array): string => {
@@ -164,7 +186,8 @@ class Reader {
     switch (first) {
       case '"': {
         const text = this.match(STRING)?.[1];
-        return text === undefined ? undefined : { type: 'string', value: text.replace(/\\(.)/g, '$1') };
+        if (text === undefined) return undefined;
+        return { type: 'string', value: text.includes('\\') ? text.replace(/\\(.)/g, '$1') : text };
       }
       case ':': {
         const encoded = this.match(BYTES)?.[1];
@@ -217,7 +240,8 @@ export const parseDictionary = (fieldValue: string): Result<Dictionary, string> 
     : ok(dictionary);
 };
 
-const serializeString = (text: string): string => `"${text.replace(/["\\]/g, '\\$&')}"`;
+const serializeString = (text: string): string =>
+  text.includes('"') || text.includes('\\') ? `"${text.replace(/["\\]/g, '\\$&')}"` : `"${text}"`;
 
 const serializeDisplay = (text: string): string => {
   let out = '%"';
