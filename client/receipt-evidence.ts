@@ -188,13 +188,15 @@ function isSignedBy(text: string, key: NoteKey): boolean {
   return note.ok && verifyNote(note.value, [key]).ok;
 }
 
+/** The verdict: something was checked, and all of it is right. */
 export const isVerified = (checks: readonly Check[]): boolean =>
   checks.length > 0 && checks.every(({ ok }) => ok);
 
-/** Lower-case names of two heads' root bytes are compared as text; this is the one way to write them. */
+/** A head as the contract gives it. Roots are compared as text, so they have one spelling here: lower case. */
 export const headOf = (size: bigint, root: Hex): AnchoredHead => ({
   size: Number(size),
   root: toHex(hexToBytes(root.slice(2))),
 });
 
+/** Whether a log entry is this receipt's digest. */
 export const sameEntry = (a: Uint8Array, digest: Hex): boolean => sameHash(a, hexToBytes(digest.slice(2)));
