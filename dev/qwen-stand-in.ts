@@ -339,7 +339,6 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
         response.writeHead(200, { 'content-type': 'application/json' });
         response.write('{"choices":[');
         if (fault === 'stall') return;
-        // Written is not sent: what is to arrive before the reset needs a moment.
         await sleep(20);
         record.outcome = 'broken';
         response.destroy();
@@ -404,9 +403,10 @@ export async function startQwenStandIn(options: QwenStandInOptions = {}): Promis
         if (fault === 'cut-utf8') {
           const bytes = new TextEncoder().encode('data: {"choices":[{"delta":{"content":"思');
           response.write(bytes.subarray(0, -1));
-          await sleep(20);
         }
         if (fault === 'cut' || fault === 'cut-utf8') {
+          // Written is not sent: what is to arrive before the reset needs a moment.
+          await sleep(20);
           record.outcome = 'broken';
           response.destroy();
           return;
