@@ -60,7 +60,10 @@ export class Sender {
   async #send(transaction: Transaction): Promise<void> {
     let estimate: bigint;
     try {
-      estimate = await this.#node.estimateGas({ account: this.#operator, ...wordsOf(transaction) });
+      estimate = await this.#node.estimateGas({
+        account: this.#operator.address,
+        ...wordsOf(transaction),
+      });
     } catch (error) {
       if (!isRevert(error)) throw error;
       this.#rows.refused(transaction.id, reasonOf(error));

@@ -124,6 +124,8 @@ export class ReceiptLog extends DurableObject<Env> {
       if (this.#sealed > (this.#rows.lastAnchor()?.size ?? 0)) this.#remind();
       else this.#alarm.clear();
     } catch (error) {
+      // Whatever was made durable before it failed is what counts.
+      this.#sealed = this.#rows.lastCommit()?.size ?? 0;
       this.#alarm.noLaterThan(Date.now() + retryMs);
       console.error(JSON.stringify({ event: 'seal_failed', error: String(error) }));
     }
