@@ -12,6 +12,7 @@ import { deployAnchor, deployRegistry, deployVault, fund, fundAgent } from './co
 import { buildWorker, type Gateway, startGateway } from './gateway.ts';
 import { leftoversIn } from './leftovers.ts';
 import { type QwenStandIn, startQwenStandIn } from './qwen-stand-in.ts';
+import { type SecondChain, startSecondChain } from './second-chain.ts';
 import { type StorageNode, startStorageNode } from './storage-node.ts';
 import { deployZeroG } from './zero-g-contracts.ts';
 
@@ -55,9 +56,20 @@ export type Stack = StackDescription & {
   readonly storageNode: StorageNode;
   /** `undefined` when the real Qwen answers. */
   readonly qwen: QwenStandIn | undefined;
+  /** Where it was asked for. */
+  readonly secondChain: SecondChain | undefined;
+  /** The entries of CHAINS, home chain first. */
+  readonly chains: readonly ChainEntry[];
   /** Starts another Worker over the same state, as a redeploy or a new machine would. */
   restartGateway(vars?: Readonly<Record<string, string>>): Promise<void>;
   close(): Promise<void>;
+};
+
+/** An entry of CHAINS, as wrangler.toml spells it. */
+export type ChainEntry = {
+  readonly chainId: number;
+  readonly rpcUrls: readonly string[];
+  readonly [member: string]: unknown;
 };
 
 export type StackOptions = {
@@ -72,6 +84,10 @@ export type StackOptions = {
   /** A Worker bundle built before; made when not given. */
   readonly bundleDir?: string;
   readonly withdrawalDelay?: bigint;
+  /** Members of the chains' entries in CHAINS over the stack's own. */
+  readonly chain?: Readonly<Record<string, unknown>>;
+  /** A second chain that agents may come from. */
+  readonly secondChain?: boolean;
   readonly qwenApiKey?: string | undefined;
   readonly qwenBaseUrl?: string | undefined;
   /** Told what is being done, for whoever is watching. */
@@ -128,15 +144,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const payee = addressOfKey(localKey('payee'));
     await fund(reader, admin, operator);
 
+    const withdrawalDelay = options.withdrawalDelay ?? 3600n;
     const { flow } = await deployZeroG({ walletClient: admin, publicClient: reader });
     const identityRegistry = await deployRegistry(reader, admin);
     const vault = await deployVault(reader, admin, {
       registries: [identityRegistry],
       operator,
       payee,
-      withdrawalDelay: options.withdrawalDelay ?? 3600n,
+      withdrawalDelay,
       gatewayOrigin: gatewayUrl,
     });
+    const secondChain = options.secondChain
+      ? await startSecondChain({ deployer, operator, payee, withdrawalDelay, gatewayOrigin: gatewayUrl })
+      : undefined;
+    if (secondChain) closers.push(() => secondChain.anvil.close());
     const { anchor, logId } = await deployAnchor(reader, admin, {
       origin: logOrigin,
       sender: operator,
@@ -177,20 +198,22 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     progress(`${agentCount} agents registered, each with ${formatEther(deposit)} 0G deposited`);
 
     const bundleDir = options.bundleDir ?? (await buildWorker(path.join(stateDir, 'bundle')));
+    const homeChain = { chainId, rpcUrl: anvil.url, vault, identityRegistry };
+    const chains: ChainEntry[] = [homeChain, ...(secondChain ? [secondChain] : [])].map((entry) => ({
+      chainId: entry.chainId,
+      rpcUrls: [entry.rpcUrl],
+      vault: entry.vault,
+      registries: [entry.identityRegistry],
+      depositDepth: 0,
+      watchEverySeconds: 1,
+      asset: { symbol: '0G', decimals: 18 },
+      settlement: { everySeconds: 2, at: '1000000000000000000', least: '1' },
+      ...options.chain,
+    }));
     const vars = {
       ...keys,
       PUBLIC_ORIGIN: gatewayUrl,
-      CHAINS: JSON.stringify([
-        {
-          chainId,
-          rpcUrls: [anvil.url],
-          vault,
-          registries: [identityRegistry],
-          depositDepth: 0,
-          asset: { symbol: '0G', decimals: 18 },
-          settlement: { everySeconds: 2, at: '1000000000000000000', least: '1' },
-        },
-      ]),
+      CHAINS: JSON.stringify(chains),
       HOME_CHAIN_ID: `${chainId}`,
       ANCHOR: anchor,
       LOG_OWNER: deployer.address,
@@ -245,6 +268,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       anvil,
       storageNode,
       qwen,
+      secondChain,
+      chains,
       get gateway() {
         return gateway;
       },

@@ -13,6 +13,8 @@ export type ChainConfig = {
   readonly registries: readonly Address[];
   /** Deposits count when they are this many blocks deep. */
   readonly depositDepth: number;
+  /** Between two looks at what happened to accounts. */
+  readonly watchEveryMs: number;
   readonly asset: { readonly symbol: string; readonly decimals: number };
   /** No transaction is sent for more than this, wei per gas: above it everything waits, and says so. */
   readonly maxFeePerGas: bigint;
@@ -166,6 +168,8 @@ function readChains(json: string | undefined): ChainConfig[] {
         address(name('registries'), item),
       ),
       depositDepth: positiveInteger(name('depositDepth'), String(entry['depositDepth'] ?? 0), 0),
+      watchEveryMs:
+        1000 * positiveInteger(name('watchEverySeconds'), String(entry['watchEverySeconds'] ?? 15)),
       asset: {
         symbol: text(name('asset.symbol'), asset['symbol']),
         decimals: positiveInteger(name('asset.decimals'), String(asset['decimals'])),

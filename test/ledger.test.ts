@@ -195,7 +195,7 @@ class World {
   claim(): void {
     this.book.observe(this.look(), this.nowMs);
     const owed = this.book.owed();
-    const claimable = owed && this.book.claimable(owed.cumulative);
+    const claimable = owed === undefined ? undefined : this.book.claimable(owed);
     if (claimable) this.chain.claim(claimable.epoch, claimable.cumulative);
   }
 

@@ -346,11 +346,10 @@ export class AccountBook {
     return this.#rows.answer(sequence);
   }
 
-  /** What has been captured in the chain's present epoch, and when that may end: for Chain, which settles. */
-  owed(): { readonly cumulative: bigint; readonly epochEndsAt: bigint } | undefined {
+  /** What has been captured in the vault's present epoch, as far as the chain was read: for Chain, which settles. */
+  owed(): bigint | undefined {
     const { observation, capturedByEpoch } = this.#ledger;
-    const cumulative = observation && capturedByEpoch.get(observation.epoch);
-    return cumulative === undefined ? undefined : { cumulative, epochEndsAt: observation?.epochEndsAt ?? 0n };
+    return observation && capturedByEpoch.get(observation.epoch);
   }
 
   /**

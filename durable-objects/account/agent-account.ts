@@ -118,9 +118,13 @@ export class AgentAccount extends DurableObject<Env> {
     return this.#book.identity(Date.now());
   }
 
-  /** What Chain has read; requests bring observations of their own. */
-  observe(observation: Observation): void {
+  /**
+   * What Chain has read; requests bring observations of their own.
+   * @returns what has been captured in the vault's present epoch, if anything
+   */
+  observe(observation: Observation): bigint | undefined {
     this.#book.observe(observation, Date.now());
+    return this.#book.owed();
   }
 
   /** See {@link AccountBook.claimable}. */

@@ -12,6 +12,7 @@ import { Sender } from './sender.ts';
 import type { ClaimDue } from './settlement.ts';
 import { Settler } from './settler.ts';
 import { type TransactionRequest, TransactionRows, type TransactionState } from './transactions.ts';
+import { Watcher } from './watcher.ts';
 
 /** Between two looks at the chain while something is under way. */
 const pollMs = 500;
@@ -26,6 +27,7 @@ type Step = (config: ChainConfig) => Promise<number | undefined>;
 export class Chain extends DurableObject<Env> {
   readonly #transactions: TransactionRows;
   readonly #claims: ClaimRows;
+  readonly #watcher: Watcher;
   readonly #alarm: AlarmClock;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -33,6 +35,11 @@ export class Chain extends DurableObject<Env> {
     this.#transactions = new TransactionRows(ctx.storage);
     this.#claims = new ClaimRows(ctx.storage);
     this.#alarm = new AlarmClock(ctx.storage);
+    this.#watcher = new Watcher(ctx.storage, {
+      accountOf: (name) => env.AGENT_ACCOUNT.getByName(name),
+      settle: (dues) => this.settle(dues),
+      settleNow: (account, untilMs) => this.settleNow(account, untilMs),
+    });
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
 
@@ -52,7 +59,10 @@ export class Chain extends DurableObject<Env> {
   settle(dues: readonly ClaimDue[]): void {
     const nowMs = Date.now();
     this.ctx.storage.transactionSync(() => {
-      for (const due of dues) this.#claims.note(due, nowMs);
+      for (const due of dues) {
+        this.#watcher.know(due.account);
+        this.#claims.note(due, nowMs);
+      }
     });
     if (dues.length > 0) this.#alarm.noLaterThan(nowMs);
   }
@@ -76,6 +86,7 @@ export class Chain extends DurableObject<Env> {
       ['sent', (chain) => this.#lookAfterSent(chain)],
       ['queued', (chain) => this.#sendQueued(chain)],
       ['settlement', (chain) => this.#settle(chain)],
+      ['watch', (chain) => this.#watcher.step(chain, Date.now())],
     ];
     for (const [name, step] of steps) {
       try {

@@ -14,6 +14,12 @@ export function nodeOf(chain: Pick<ChainConfig, 'chainId' | 'rpcUrls'>): PublicC
   });
 }
 
+/** One client for each of the chain's RPC URLs, for asking them the same thing. Shorter patience: somebody may be waiting. */
+export const nodesOf = (chain: Pick<ChainConfig, 'rpcUrls'>): PublicClient[] =>
+  chain.rpcUrls.map((url) =>
+    createPublicClient({ transport: http(url, { timeout: rpcTimeoutMs / 2, retryCount: 0 }) }),
+  );
+
 /**
  * Whether an RPC error means the transaction itself cannot succeed (it reverts), as opposed to the node being unreachable,
  * busy or wrong. Only the first is an answer.

@@ -2,67 +2,67 @@ import { agentVaultAbi } from '../../contracts-abi/generated/AgentVault.ts';
 import type { Account } from '../../protocol/account-name.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import type { ChainConfig } from '../config.ts';
-import { lower, nodeOf, reasonOf } from './node.ts';
-import { hasRecentHead, type Observation } from './observation.ts';
+import { agreedAnswer, agreedHead } from './agreement.ts';
+import { lower, reasonOf } from './node.ts';
+import type { Observation } from './observation.ts';
 
 /**
  * Reads one agent's standing: identity, spender and withdrawal at the head, deposits at the configured depth, each in one
- * view call. Refuses when the chain cannot be asked, or answers from a head that is not recent.
+ * view call. Refuses when the chain cannot be asked, or its nodes do not agree, or none has a recent head.
  */
 export async function readObservation(
   chain: ChainConfig,
   account: Pick<Account, 'registry' | 'agentId'>,
   now: () => number,
 ): Promise<Result<Observation, string>> {
+  const agreed = await agreedHead(chain, now);
+  if (!agreed.ok) return agreed;
+  const { number, hash, time, nodes } = agreed.value;
+  const readAt = (blockNumber: bigint) =>
+    agreedAnswer(chain.chainId, nodes, (node) =>
+      node
+        .readContract({
+          address: chain.vault,
+          abi: agentVaultAbi,
+          functionName: 'account',
+          args: [account.registry, account.agentId],
+          blockNumber,
+        })
+        // Before the vault existed there was nothing in it.
+        .catch((error: unknown) => (isEmptyAnswer(error) ? undefined : Promise.reject(error)))
+        .then((view) => view ?? null),
+    );
   try {
-    const node = nodeOf(chain);
-    const block = await node.getBlock({ blockTag: 'latest' });
-    const readAt = (blockNumber: bigint) =>
-      node.readContract({
-        address: chain.vault,
-        abi: agentVaultAbi,
-        functionName: 'account',
-        args: [account.registry, account.agentId],
-        blockNumber,
-      });
     const depth = BigInt(chain.depositDepth);
-    const deepBlock = block.number > depth ? block.number - depth : 0n;
     const [head, deep] = await Promise.all([
-      readAt(block.number),
-      depth === 0n
-        ? undefined
-        : // Before the vault existed nothing was deposited: an empty answer there means zero.
-          readAt(deepBlock).catch((error: unknown) =>
-            isEmptyAnswer(error) ? { deposited: 0n } : Promise.reject(error),
-          ),
+      readAt(number),
+      depth === 0n ? undefined : readAt(number > depth ? number - depth : 0n),
     ]);
-    const deepDeposit = deep?.deposited ?? head.deposited;
-    const deposited = deepDeposit < head.deposited ? deepDeposit : head.deposited;
-    const observation: Observation = {
-      blockNumber: block.number,
-      blockHash: block.hash,
-      blockTime: Number(block.timestamp),
+    if (!head.ok) return head;
+    if (deep !== undefined && !deep.ok) return deep;
+    const view = head.value;
+    if (view === null) return refuse(`there is no vault at ${chain.vault}`);
+    const deepDeposit = deep === undefined ? view.deposited : (deep.value?.deposited ?? 0n);
+    const deposited = deepDeposit < view.deposited ? deepDeposit : view.deposited;
+    return ok({
+      blockNumber: number,
+      blockHash: hash,
+      blockTime: time,
       readAtMs: now(),
-      owner: lower(head.owner),
-      wallet: lower(head.wallet),
-      ownerHasCode: head.ownerHasCode,
-      walletHasCode: head.walletHasCode,
-      spender: lower(head.spender),
-      epoch: head.epoch,
+      owner: lower(view.owner),
+      wallet: lower(view.wallet),
+      ownerHasCode: view.ownerHasCode,
+      walletHasCode: view.walletHasCode,
+      spender: lower(view.spender),
+      epoch: view.epoch,
       deposited,
-      arriving: head.deposited - deposited,
-      claimed: head.claimed,
-      withdrawn: head.withdrawn,
-      withdrawing: head.withdrawalAmount,
-      epochEndsAt: earliest(head.pendingSpenderAt, head.withdrawalReadyAt),
-      authorized: head.authorized,
-    };
-    if (!hasRecentHead(observation)) {
-      return refuse(
-        `the node's head is from ${new Date(observation.blockTime * 1000).toISOString()}: it has stopped following the chain`,
-      );
-    }
-    return ok(observation);
+      arriving: view.deposited - deposited,
+      claimed: view.claimed,
+      withdrawn: view.withdrawn,
+      withdrawing: view.withdrawalAmount,
+      epochEndsAt: earliest(view.pendingSpenderAt, view.withdrawalReadyAt),
+      authorized: view.authorized,
+    });
   } catch (error) {
     return refuse(reasonOf(error));
   }

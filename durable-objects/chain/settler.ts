@@ -21,7 +21,7 @@ const statusPaidMax = 1;
 
 /** What an account's object answers and takes. */
 export type SettledAccount = {
-  observe(observation: Observation): Promise<void> | void;
+  observe(observation: Observation): Promise<unknown>;
   claimable(cumulative: bigint): Promise<Claimable | undefined> | Claimable | undefined;
 };
 
