@@ -9,6 +9,7 @@ import type { SignedVoucher } from '../../protocol/money/voucher.ts';
 import type { Receipt } from '../../protocol/receipt.ts';
 import { ok, type Result } from '../../protocol/result.ts';
 import { AlarmClock } from '../alarm-clock.ts';
+import { chainName } from '../chain/chain-name.ts';
 import type { Observation } from '../chain/observation.ts';
 import { chainOf, configOf } from '../config.ts';
 import type { Env } from '../env.ts';
@@ -145,8 +146,24 @@ export class AgentAccount extends DurableObject<Env> {
     }
   }
 
+  /** Once in an account's life: from its first capture on, Chain watches what happens to it. */
+  async #announce(): Promise<void> {
+    if (this.ctx.storage.kv.get('watched') !== undefined) return;
+    const account = parseAccountName(this.ctx.id.name ?? '');
+    if (account === undefined) return;
+    try {
+      await this.env.CHAIN.getByName(chainName(account.chainId)).watch(this.ctx.id.name ?? '');
+      this.ctx.storage.kv.put('watched', true);
+    } catch (error) {
+      console.error(
+        JSON.stringify({ event: 'watch_delayed', account: this.ctx.id.name, error: String(error) }),
+      );
+    }
+  }
+
   /** At least once: the log takes each sequence number once, so a lost answer costs a repetition and nothing else. */
   async #sendOutbox(): Promise<void> {
+    await this.#announce();
     const book = this.#book;
     const log = this.env.RECEIPT_LOG.getByName(configOf(this.env).log.logId);
     try {

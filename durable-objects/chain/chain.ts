@@ -59,12 +59,15 @@ export class Chain extends DurableObject<Env> {
   settle(dues: readonly ClaimDue[]): void {
     const nowMs = Date.now();
     this.ctx.storage.transactionSync(() => {
-      for (const due of dues) {
-        this.#watcher.know(due.account);
-        this.#claims.note(due, nowMs);
-      }
+      for (const due of dues) this.#claims.note(due, nowMs);
     });
     if (dues.length > 0) this.#alarm.noLaterThan(nowMs);
+  }
+
+  /** Watches an account from now on: something was captured there, so what happens to it on chain matters. */
+  watch(account: string): void {
+    this.#watcher.know(account);
+    this.#alarm.noLaterThan(Date.now());
   }
 
   /**

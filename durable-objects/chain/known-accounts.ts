@@ -29,10 +29,12 @@ export class KnownAccounts {
     return this.#names.has(account);
   }
 
-  add(account: string): void {
-    if (this.#names.has(account)) return;
+  /** @returns whether it is news */
+  add(account: string): boolean {
+    if (this.#names.has(account)) return false;
     this.#sql.exec('INSERT OR IGNORE INTO known_accounts (account) VALUES (?)', account);
     this.#names.add(account);
+    return true;
   }
 
   /**

@@ -39,9 +39,9 @@ export class Watcher {
     this.#known = new KnownAccounts(storage.sql);
   }
 
-  /** An account that earns something here: from now on it is watched. */
+  /** An account that earns something here: from now on it is watched. What happened until now is read. */
   know(account: string): void {
-    this.#known.add(account);
+    if (this.#known.add(account)) this.#touched.add(account);
   }
 
   /** Looks once, if it is time. @returns when to be called again; `undefined` while there is nobody to watch for */
