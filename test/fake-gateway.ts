@@ -8,6 +8,7 @@ import { addressOfKey, signDigest } from '../protocol/ecdsa.ts';
 import { toHex, zeroHash } from '../protocol/hex.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
+import { authorizationHash } from '../protocol/identity/personal-message.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { targetOf } from '../protocol/identity/received-request.ts';
 import { recoverWithNoble } from '../protocol/identity/recover.ts';
@@ -247,7 +248,8 @@ export function fakeGateway(spender: Address, lies: Lies = {}, place: Place = no
       { now: Math.floor(gateway.now() / 1000), recover: recoverWithNoble, invalidated: async () => false },
     );
     if (!verified.ok) return problem(verified.error.status, verified.error.code);
-    const { nonce, authorization } = verified.value;
+    const { nonce, signatureBase, signature } = verified.value;
+    const authorization = authorizationHash(signatureBase, signature);
     if (nonce !== undefined && nonces.has(nonce)) return problem(401, 'nonce_reused');
     if (url.pathname === '/v1/account') {
       return json(
