@@ -32,6 +32,7 @@ abstract contract Fixture {
     }
 
     function within(uint256 x, uint256 low, uint256 high) internal pure returns (uint256) {
-        return low + x % (high - low + 1);
+        uint256 width = high - low;
+        return width == type(uint256).max ? x : low + x % (width + 1);
     }
 }
