@@ -7,6 +7,7 @@ import {
 } from '../protocol/money/x402.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
+import { accountSignatureProblem, sessionKeyProblem } from './identity-problem.ts';
 import type { Problem } from './problem.ts';
 
 /** What an account's refusal looks like from outside. `observation_needed` never gets here: the worker answers it itself. */
@@ -16,11 +17,11 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
     case 'observation_needed':
       return chainUnavailable('the chain was read, but the reading was too old to decide on');
     case 'contract_check_needed':
-      return {
-        status: 401,
-        code: 'unsupported_account',
-        detail: `${signer} holds code, so an ECDSA signature alone does not speak for it: its code has to accept the signature (ERC-1271).`,
-      };
+      return accountSignatureProblem(
+        call,
+        'unsupported_account',
+        `${signer} holds code, so an ECDSA signature alone does not speak for it: its code has to accept the signature (ERC-1271).`,
+      );
     case 'agent_unknown':
       return {
         status: 403,
@@ -75,17 +76,23 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
         headers: { 'x-should-retry': 'false' },
       };
     case 'nonce_expired':
-      return {
-        status: 401,
-        code: 'request_expired',
-        detail: 'The signature expired on the way. Sign again, and check your clock.',
-      };
+      return accountSignatureProblem(
+        call,
+        'request_expired',
+        'The signature expired on the way. Sign again, and check your clock.',
+      );
+    case 'invalidated':
+      return accountSignatureProblem(
+        call,
+        'replayable_not_allowed',
+        'The signer has called back its signatures without a nonce. Sign again.',
+      );
     case 'nonce_reused':
-      return {
-        status: 401,
-        code: 'nonce_reused',
-        detail: 'This nonce was used before. Every request needs a nonce of its own: sign again.',
-      };
+      return accountSignatureProblem(
+        call,
+        'nonce_reused',
+        'This nonce was used before. Every request needs a nonce of its own: sign again.',
+      );
     case 'too_many_holds':
       return {
         status: 429,
@@ -128,19 +135,6 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
       return paymentRequired(call, { account, caller }, refusal);
   }
 }
-
-/** A refusal of a bearer: RFC 6750's challenge where another token might help, and no retry where it cannot. */
-export const sessionKeyProblem = (status: 401 | 403, code: string, detail: string): Problem => ({
-  status,
-  code,
-  detail,
-  headers: {
-    'x-should-retry': 'false',
-    ...(status === 401
-      ? { 'www-authenticate': `Bearer error="invalid_token", error_description="${code}"` }
-      : {}),
-  },
-});
 
 export const chainUnavailable = (why: string): Problem => ({
   status: 503,

@@ -8,18 +8,18 @@ import { type ContractAccount, proveAccount } from '../protocol/identity/account
 import { type AgentId, formatAgentId, parseAgentId } from '../protocol/identity/agent-id.ts';
 import { type VerifiedAgent, verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import { authorizationHash } from '../protocol/identity/personal-message.ts';
-import type { Policy } from '../protocol/identity/policy.ts';
 import { targetOf } from '../protocol/identity/received-request.ts';
-import { type Refusal, refusalHeaders, refusalOf } from '../protocol/identity/refusal.ts';
+import { refusalOf } from '../protocol/identity/refusal.ts';
 import { isSessionKey, parseSessionKey, sessionKeyAuthorization } from '../protocol/identity/session-key.ts';
 import { authorizationKinds } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
-import { sessionKeyProblem } from './account-refusal.ts';
 import type { Call } from './call.ts';
 import { contractAccountOf } from './contract-account.ts';
+import { sessionKeyProblem, signatureProblem } from './identity-problem.ts';
 import type { Problem } from './problem.ts';
 import { platformHashes } from './recover/platform-hashes.ts';
 import { recoverWithWasm } from './recover/recover-with-wasm.ts';
+import { type RouteKind, routePolicy } from './route-policy.ts';
 
 /** A call by somebody. Whether they may speak for the agent is decided in the agent's account. */
 export type Authenticated = {
@@ -38,26 +38,6 @@ export type Authenticated = {
 /** A call with a good signature: what a session key cannot stand in for. */
 export type Signed = Authenticated & { readonly caller: Caller };
 
-/** Longest validity of a signature, in seconds. */
-const maxValiditySeconds = 300;
-const skewSeconds = 30;
-
-/**
- * What a route accepts. Calls that change or cost money are single use: they carry a nonce. Reads may be repeated within
- * their validity; a nonce on a read is honoured, and consumed.
- */
-export function routePolicy(config: Config, route: 'spends' | 'reads'): Policy {
-  return {
-    chains: config.chains.map((chain) => chain.chainId),
-    maxValiditySeconds,
-    skewSeconds,
-    requiredComponents: ['agent-id'],
-    nonce: route === 'spends' ? 'required' : 'optional',
-    accounts: 'universal',
-    code: 'deferred',
-  };
-}
-
 /**
  * Who calls: by ERC-8128 signature, or by session key where there is no signature at all. A signature that fails never
  * falls back to a key that came along.
@@ -65,7 +45,7 @@ export function routePolicy(config: Config, route: 'spends' | 'reads'): Policy {
 export async function authenticate(
   call: Call,
   body: Uint8Array,
-  route: 'spends' | 'reads',
+  route: RouteKind,
 ): Promise<Result<Authenticated, Problem>> {
   const { headers } = call.request;
   const signed = headers.has('signature') || headers.has('signature-input');
@@ -92,7 +72,7 @@ export async function authenticate(
 export async function authenticateSigned(
   call: Call,
   body: Uint8Array,
-  route: 'spends' | 'reads',
+  route: RouteKind,
 ): Promise<Result<Signed, Problem>> {
   const { headers } = call.request;
   const policy = routePolicy(call.config, route);
@@ -109,11 +89,11 @@ export async function authenticateSigned(
       recover: recoverWithWasm,
       hashes: platformHashes,
       ...(contractAccount === undefined ? {} : { contractAccount }),
-      // A replayable read stands as long as its signer speaks for the agent, which the account checks on every call.
+      // Whether its signer has called it back is known in the agent's account, which decides on it.
       invalidated: async () => false,
     },
   );
-  if (!verified.ok) return refuse(problemOf(verified.error));
+  if (!verified.ok) return refuse(signatureProblem(verified.error));
   const served = servedAccount(call.config, verified.value.agent);
   if (!served.ok) return served;
   const { account: proof, signatureBase, signature } = verified.value;
@@ -129,31 +109,20 @@ export async function authenticateSigned(
       if (proven.ok)
         return ok(callerOf(verified.value, proven.account === 'contract' ? call.now() : undefined));
       const content = { digest: headers.has('content-digest'), type: headers.has('content-type') };
-      return refuse(problemOf(refusalOf(proven.code, proven.message, policy, content)));
+      return refuse(signatureProblem(refusalOf(proven.code, proven.message, policy, content)));
     },
   });
 }
 
 const callerOf = (
-  { keyid, nonce, nonceExpiry }: VerifiedAgent,
+  { keyid, nonce, nonceExpiry, created }: VerifiedAgent,
   contractAskedMs: number | undefined,
 ): Caller => ({
   signer: keyid.address,
   verifiedBy: contractAskedMs === undefined ? 'ecdsa' : 'contract',
   ...(contractAskedMs === undefined ? {} : { contractAskedMs }),
-  ...(nonce === undefined ? {} : { nonce: { value: nonce, until: nonceExpiry } }),
+  ...(nonce === undefined ? { created } : { nonce: { value: nonce, until: nonceExpiry } }),
 });
-
-const problemOf = (refusal: Refusal): Problem => {
-  const { code, status, message } = refusal;
-  const headers = refusalHeaders(refusal);
-  return {
-    status,
-    code,
-    detail: message,
-    headers: status === 503 ? { ...headers, 'retry-after': '2' } : headers,
-  };
-};
 
 /** The agent's account here, if this gateway serves its registry. */
 function servedAccount(

@@ -3,7 +3,7 @@ import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
-import { createKey, deleteKey, listKeys } from './keys-routes.ts';
+import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-routes.ts';
 import { problemResponse } from './problem.ts';
 import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
 
@@ -24,6 +24,7 @@ const router = Router<Routed, [Call]>()
   .put('/v1/account/voucher', (_, call) => putVoucher(call))
   .post('/v1/keys', (_, call) => createKey(call))
   .get('/v1/keys', (_, call) => listKeys(call))
+  .post('/v1/signatures/invalidate', (_, call) => invalidateSignatures(call))
   .delete('/v1/keys/:id', ({ params }, call) => deleteKey(call, params['id'] ?? ''))
   .get('/v1/receipts', (_, call) => receipts(call))
   .get('/v1/receipts/:sequence', ({ params }, call) => receipt(call, params['sequence'] ?? ''))

@@ -1,17 +1,18 @@
-// Session keys, for clients that cannot sign: POST /v1/keys, GET /v1/keys, DELETE /v1/keys/:id. All signed: no key makes,
-// lists or deletes keys.
+// Session keys, for clients that cannot sign: POST /v1/keys, GET /v1/keys, DELETE /v1/keys/:id; and calling signatures back,
+// POST /v1/signatures/invalidate. All signed: no key makes, lists or deletes keys.
 import type { SessionKey, SessionKeyStanding } from '../durable-objects/account/session-keys.ts';
 import { parseUint } from '../protocol/decimal.ts';
 import { formatSessionKey, parseSessionKey } from '../protocol/identity/session-key.ts';
 import { prices } from '../protocol/prices.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
-import { sessionKeyProblem } from './account-refusal.ts';
 import { authenticate, authenticateSigned, type Signed } from './authenticate.ts';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
+import { sessionKeyProblem } from './identity-problem.ts';
 import { json } from './json-response.ts';
 import { type Problem, problemResponse } from './problem.ts';
+import type { RouteKind } from './route-policy.ts';
 
 const bodyBytesMax = 16 * 1024;
 /** A key lives at most this long, in seconds. */
@@ -75,12 +76,19 @@ export async function deleteKey(call: Call, id: string): Promise<Response> {
   );
 }
 
+/** Calls back every signature without a nonce that this signer has made for this agent until now (ERC-8128, section 5.2). */
+export async function invalidateSignatures(call: Call): Promise<Response> {
+  const body = await readBody(call.request, bodyBytesMax);
+  if (!body.ok) return problemResponse(body.error, call.id, true);
+  const caller = await signedOnly(call, body.value, 'spends');
+  if (!caller.ok) return problemResponse(caller.error, call.id, true);
+  const stub = accountOf(call, caller.value);
+  const done = await askAccount(call, caller.value, (who, observation) => stub.invalidate(who, observation));
+  return done.ok ? json(call, done.value) : problemResponse(done.error, call.id, true);
+}
+
 /** A signature. A session key is told that it is not one, rather than that a signature is missing. */
-async function signedOnly(
-  call: Call,
-  body: Uint8Array,
-  route: 'spends' | 'reads',
-): Promise<Result<Signed, Problem>> {
+async function signedOnly(call: Call, body: Uint8Array, route: RouteKind): Promise<Result<Signed, Problem>> {
   const { headers } = call.request;
   if (headers.has('signature') || headers.has('signature-input')) {
     return authenticateSigned(call, body, route);
@@ -91,7 +99,7 @@ async function signedOnly(
         sessionKeyProblem(
           403,
           'session_key_not_allowed',
-          'A session key cannot make, list or delete session keys: sign this request as the agent.',
+          'A session key cannot make, list or delete session keys, nor call signatures back: sign this request as the agent.',
         ),
       )
     : other;

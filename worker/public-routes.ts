@@ -8,10 +8,10 @@ import { formatVerifierKey } from '../protocol/log/note.ts';
 import { parseTilePath } from '../protocol/log/tile-path.ts';
 import { priceTableHash } from '../protocol/price-table.ts';
 import { prices } from '../protocol/prices.ts';
-import { routePolicy } from './authenticate.ts';
 import type { Call } from './call.ts';
 import { json } from './json-response.ts';
 import { problemResponse } from './problem.ts';
+import { routePolicy } from './route-policy.ts';
 
 const priceTable = priceTableHash(prices);
 /** When the price table was made: the OpenAI shape wants a creation time for each model. */
@@ -66,6 +66,10 @@ export function erc8128(call: Call): Response {
       policy: routePolicy(call.config, 'spends'),
       name: 'tallystick',
       paymentChallenges: true,
+      // An HTTPS URL by the draft: a local gateway on plain HTTP does not advertise it.
+      ...(call.config.publicOrigin.startsWith('https:')
+        ? { invalidationEndpoint: `${call.config.publicOrigin}/v1/signatures/invalidate` }
+        : {}),
       routes: {
         '/v1/account': [{ methods: ['GET'], policy: routePolicy(call.config, 'reads') }],
         '/v1/keys': [

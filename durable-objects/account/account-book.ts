@@ -48,6 +48,8 @@ import { type Bearer, type SessionKey, type SessionKeyStanding, SessionKeys } fr
 const recheckMs = 3_000;
 /** Epochs whose totals are kept: one rises at most once in a withdrawal delay, and only a reorg brings an old one back. */
 const epochsKept = 16;
+/** A signature is good for at most this many seconds after it was made, skew included: then nobody need remember its end. */
+const signatureLifeMax = 600;
 /** An answer longer than this is not kept for its `Idempotency-Key`. */
 export const answerBytesMax = 32 * 1024;
 
@@ -75,6 +77,8 @@ export class AccountBook {
   readonly #ledger: Ledger = emptyLedger();
   readonly #holdIds = new Map<string, number>();
   readonly #keys: SessionKeys;
+  /** Per signer: signatures without a nonce made in this second or before are void. */
+  #voidUntil: ReadonlyMap<Address, number>;
   #last: LastReceipt | undefined;
   #acknowledged: bigint;
 
@@ -85,6 +89,7 @@ export class AccountBook {
     this.#log = log;
     this.#rows = new AccountRows(storage.sql);
     this.#keys = new SessionKeys(storage.sql);
+    this.#voidUntil = new Map(JSON.parse(storage.kv.get<string>('voidUntil') ?? '[]') as [Address, number][]);
 
     const ledger = this.#ledger;
     this.#last = this.#rows.lastReceipt();
@@ -330,6 +335,22 @@ export class AccountBook {
     return ok(had);
   }
 
+  /** Voids every signature without a nonce that this caller has made until now (ERC-8128, section 5.2): one row. */
+  invalidate(
+    caller: Caller,
+    observation: Observation | undefined,
+    nowMs: number,
+  ): Result<{ readonly voidUntil: number }, Refusal> {
+    const now = Math.floor(nowMs / 1000);
+    const recent = [...this.#voidUntil].filter(([, until]) => until + signatureLifeMax >= now);
+    const voidUntil = new Map(recent).set(caller.signer, now);
+    const json = JSON.stringify([...voidUntil]);
+    const allowed = this.#consume(caller, observation, nowMs, () => this.#storage.kv.put('voidUntil', json));
+    if (!allowed.ok) return allowed;
+    this.#voidUntil = voidUntil;
+    return ok({ voidUntil: now });
+  }
+
   /** What is known of the agent's identity, while it may be decided on. */
   identity(nowMs: number): Observation | undefined {
     const { observation } = this.#ledger;
@@ -407,6 +428,10 @@ export class AccountBook {
     this.observe(observation, nowMs);
     const allowed = decideCaller(this.#ledger, caller, nowMs);
     if (!allowed.ok) return this.#recheck(allowed.error, observation, nowMs);
+    const { signer, nonce, created = Number.POSITIVE_INFINITY } = caller;
+    if (nonce === undefined && created <= (this.#voidUntil.get(signer) ?? 0)) {
+      return refuse({ reason: 'invalidated' });
+    }
     if (!first.ok) return first;
     this.#storage.transactionSync(() => {
       write();

@@ -114,6 +114,11 @@ export class AgentAccount extends DurableObject<Env> {
     return this.#book.removeSessionKey(caller, id, observation, Date.now());
   }
 
+  /** See {@link AccountBook.invalidate}. */
+  invalidate(caller: Caller, observation?: Observation): Result<{ readonly voidUntil: number }, Refusal> {
+    return this.#book.invalidate(caller, observation, Date.now());
+  }
+
   /** See {@link AccountBook.identity}. */
   identity(): Observation | undefined {
     return this.#book.identity(Date.now());

@@ -90,6 +90,8 @@ export type Caller = {
   readonly sessionKey?: string;
   /** Absent where the route allows a request to be repeated. */
   readonly nonce?: { readonly value: string; readonly until: number };
+  /** When the signature was made, Unix seconds: one without a nonce stands until its signer invalidates it. */
+  readonly created?: number;
 };
 
 export type Reservation = {
@@ -146,6 +148,8 @@ export type Refusal =
   | { readonly reason: 'agent_unknown' }
   | { readonly reason: 'signer_not_allowed'; readonly owner: Address; readonly wallet: Address }
   | { readonly reason: 'nonce_expired' }
+  /** A signature without a nonce, from before its signer called such signatures back. */
+  | { readonly reason: 'invalidated' }
   | { readonly reason: 'nonce_reused' }
   | { readonly reason: 'too_many_holds'; readonly limit: number }
   /** The operator's own cap on what it is owed and has not claimed. */
