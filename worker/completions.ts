@@ -1,5 +1,6 @@
 // POST /v1/chat/completions, /v1/embeddings, /v1/responses: the story of a request, in order.
 import { sha256 } from '@noble/hashes/sha2.js';
+import type { Hex } from 'viem';
 import { toHex } from '../protocol/hex.ts';
 import type { SignedVoucher } from '../protocol/money/voucher.ts';
 import { parsePaymentSignature, paymentSignatureHeader } from '../protocol/money/x402.ts';
@@ -14,13 +15,14 @@ import { readChatRequest } from './chat-request.ts';
 import { deliverStream } from './deliver-stream.ts';
 import { deliverWhole } from './deliver-whole.ts';
 import { readEmbeddingsRequest } from './embeddings-request.ts';
-import { reserve } from './hold.ts';
+import { type OpenHold, reserve } from './hold.ts';
 import { type Allotment, allot } from './in-flight.ts';
 import type { PricedRequest } from './priced-request.ts';
 import { type Problem, problemResponse } from './problem.ts';
 import { defaultRequestLimits } from './request-limits.ts';
 import type { RequestRefusal } from './request-refusal.ts';
 import { readResponsesRequest } from './responses-request.ts';
+import type { OpenStream, WholeAnswer } from './upstreams/attempt.ts';
 import { openUpstream } from './upstreams/open.ts';
 
 const priceTable = priceTableHash(prices);
@@ -66,13 +68,33 @@ async function serve(call: Call, read: ReadRequest): Promise<Response> {
 }
 
 /** From a priced request to its answer and receipt. `keepsRoom`: the stream gives its room back itself. */
-export async function fulfil(
+async function fulfil(
   call: Call,
   caller: Authenticated,
   priced: PricedRequest,
-  requestHash: `0x${string}`,
+  requestHash: Hex,
   room: Allotment,
 ): Promise<Result<{ readonly response: Response; readonly keepsRoom: boolean }, Problem>> {
+  const begun = await begin(call, caller, priced, requestHash, room);
+  if (!begun.ok) return begun;
+  const { hold, answer } = begun.value;
+  // 5 meter, 6 capture, 7 deliver
+  return answer.kind === 'stream'
+    ? ok({ response: deliverStream(call, priced, hold, answer, room), keepsRoom: true })
+    : ok({ response: await deliverWhole(call, priced, hold, answer), keepsRoom: false });
+}
+
+/** A hold, and the answer it is for: whoever has them has to capture. */
+export type Begun = { readonly hold: OpenHold; readonly answer: OpenStream | WholeAnswer };
+
+/** Sets the ceiling aside and asks upstream. A refusal leaves nothing held. */
+export async function begin(
+  call: Call,
+  caller: Authenticated,
+  priced: PricedRequest,
+  requestHash: Hex,
+  room: Allotment,
+): Promise<Result<Begun, Problem>> {
   const voucher = voucherOf(call, caller.account.chainId);
   if (!voucher.ok) return voucher;
   const hold = await reserve(call, caller, priced, priceTable, requestHash, voucher.value); // 3 reserve
@@ -82,7 +104,6 @@ export async function fulfil(
     await hold.value.release();
     return refuse(clientLeft);
   }
-
   const opened = await openUpstream(call, priced, room, hold.value.endUpstreamMs).catch(
     async (error: unknown) => {
       await hold.value.release();
@@ -93,18 +114,10 @@ export async function fulfil(
     await hold.value.release();
     return opened;
   }
-
-  // 5 meter, 6 capture, 7 deliver
   const answer = opened.value;
-  switch (answer.kind) {
-    case 'stream':
-      return ok({ response: deliverStream(call, priced, hold.value, answer, room), keepsRoom: true });
-    case 'whole':
-      return ok({ response: await deliverWhole(call, priced, hold.value, answer), keepsRoom: false });
-    case 'abandoned':
-      await hold.value.capture(usedWhenAbandoned(priced, answer));
-      return refuse(clientLeft);
-  }
+  if (answer.kind !== 'abandoned') return ok({ hold: hold.value, answer });
+  await hold.value.capture(usedWhenAbandoned(priced, answer));
+  return refuse(clientLeft);
 }
 
 /** A voucher that came along. One that cannot be read is refused rather than ignored: the agent meant to pay with it. */

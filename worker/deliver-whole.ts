@@ -15,26 +15,36 @@ export async function deliverWhole(
   hold: OpenHold,
   whole: WholeAnswer,
 ): Promise<Response> {
+  const headers = await captureWhole(call, priced, hold, whole, whole.body);
+  return new Response(whole.body, {
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+  });
+}
+
+/** Captures a whole answer that reaches the client as `delivered`; answers the headers that prove it. */
+export async function captureWhole(
+  call: Call,
+  priced: PricedRequest,
+  hold: OpenHold,
+  whole: WholeAnswer,
+  delivered: Uint8Array,
+): Promise<Record<string, string>> {
   const { body, answer, upstream, forwardedHash, ending } = whole;
   ending.done();
-  const hash = toHex(sha256(body));
-  const evidence = await evidenceOf(call, whole, priced.model, answer.upstreamId, hash);
+  const upstreamHash = toHex(sha256(body));
+  const evidence = await evidenceOf(call, whole, priced.model, answer.upstreamId, upstreamHash);
   const receipt = await hold.capture({
     usage: answer.usage ?? estimateUsage(answer.observed, priced),
     upstream: upstream.name,
     upstreamId: answer.upstreamId ?? '',
     forwardedHash,
-    responseHash: hash,
-    upstreamResponseHash: hash,
+    responseHash: delivered === body ? upstreamHash : toHex(sha256(delivered)),
+    upstreamResponseHash: upstreamHash,
     ...(evidence === undefined ? {} : { evidence: evidence.hash }),
   });
-  return new Response(body, {
-    headers: {
-      'content-type': 'application/json',
-      'cache-control': 'no-store',
-      'x-request-id': call.id,
-      [receiptHeader]: formatReceipt(receipt),
-      ...(evidence === undefined ? {} : { [evidenceHeader]: formatEvidence(evidence) }),
-    },
-  });
+  return {
+    'x-request-id': call.id,
+    [receiptHeader]: formatReceipt(receipt),
+    ...(evidence === undefined ? {} : { [evidenceHeader]: formatEvidence(evidence) }),
+  };
 }

@@ -3,7 +3,8 @@ import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
-import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-routes.ts';
+import { createKey, createKey, deleteKey, deleteKey, invalidateSignatures, listKeys, listKeys } from './keys-routes.ts';
+import { mcp, mcpElsewise } from './mcp.ts';
 import { problemResponse } from './problem.ts';
 import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
 
@@ -18,6 +19,8 @@ const router = Router<Routed, [Call]>()
   .post('/v1/chat/completions', (_, call) => completions(call))
   .post('/v1/embeddings', (_, call) => embeddings(call))
   .post('/v1/responses', (_, call) => responses(call))
+  .post('/mcp', (_, call) => mcp(call))
+  .all('/mcp', (_, call) => mcpElsewise(call))
   .get('/v1/models', (_, call) => models(call))
   .get('/v1/prices', (_, call) => priceList(call))
   .get('/v1/account', (_, call) => account(call))

@@ -80,7 +80,9 @@ export async function attempt(
 
   const headersDue = new AbortController();
   // A whole answer's headers may come only when it is finished: for it, the total is the limit.
-  const timer = request.stream ? setTimeout(() => headersDue.abort(), upstream.timeouts.headersMs) : undefined;
+  const timer = request.stream
+    ? setTimeout(() => headersDue.abort(), upstream.timeouts.headersMs)
+    : undefined;
   let response: Response;
   try {
     response = await fetch(`${upstream.baseUrl}/${request.endpoint}`, {
