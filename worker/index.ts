@@ -3,7 +3,7 @@ import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
-import { createKey, createKey, deleteKey, deleteKey, invalidateSignatures, listKeys, listKeys } from './keys-routes.ts';
+import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-routes.ts';
 import { mcp, mcpElsewise } from './mcp.ts';
 import { problemResponse } from './problem.ts';
 import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
