@@ -15,7 +15,7 @@ import type { NoteKey } from '../protocol/log/note.ts';
 import type { TileName } from '../protocol/log/tile-path.ts';
 import { verifyTlogProof } from '../protocol/log/tlog-proof.ts';
 import { type Receipt, receiptDigest, receiptSigner } from '../protocol/receipt.ts';
-import { decodeDaReference } from '../protocol/zero-g/da-reference.ts';
+import { type DaReference, decodeDaReference } from '../protocol/zero-g/da-reference.ts';
 import { flowAbi, parseSubmitLog, submitTopic } from '../protocol/zero-g/flow.ts';
 
 /** What the log under test serves: the object itself, or its routes. */
@@ -31,7 +31,8 @@ export type LogUnderTest = {
   readonly logId: Hex;
   readonly flow: Address;
   readonly vault: Address;
-  readonly storageUrl: string;
+  /** Fetches a published file; throws when it cannot be had. */
+  readonly download: (item: DaReference) => Promise<Uint8Array>;
   readonly keys: readonly NoteKey[];
   readonly receiptKey: Address;
   /** Nothing before this block is this log's. */
@@ -78,10 +79,8 @@ export async function checkLog(
     const items = decodeDaReference(args.daReference);
     if (!items.ok) throw new Error(items.error);
     for (const item of items.value) {
-      if (item.kind !== '0g-storage') throw new Error(item.kind);
-      expect(item.state).toBe('node-confirmed');
-      const file = await downloadFile(log.storageUrl, item);
-      const read = decodeFile(file);
+      expect(item.state).toBe(item.kind === '0g-storage' ? 'node-confirmed' : 'proven');
+      const read = decodeFile(await log.download(item));
       if (!read.ok) throw new Error(read.error);
       blobs.push(...read.value);
     }
@@ -216,10 +215,9 @@ async function checkServed(
   }
 }
 
-async function downloadFile(
-  url: string,
-  item: { readonly root: Hex; readonly txSeq: bigint },
-): Promise<Uint8Array> {
+/** A file from a storage node, each segment proven. */
+export async function fromStorage(url: string, item: DaReference): Promise<Uint8Array> {
+  if (item.kind !== '0g-storage') throw new Error(`not in 0G Storage: ${item.kind}`);
   const node = zeroGStorageNode({ url, fetch: (to, init) => fetch(to, init) });
   const found = await node.find(item);
   if (!found.ok || found.value === undefined) throw new Error(`withheld: ${item.root}`);

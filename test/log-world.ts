@@ -22,7 +22,8 @@ import { logIdOf } from '../protocol/log/head.ts';
 import { ed25519NoteKey } from '../protocol/log/note.ts';
 import { voucherTypedData } from '../protocol/money/voucher.ts';
 import { type Receipt, receiptDigest } from '../protocol/receipt.ts';
-import { checkLog } from './check-log.ts';
+import type { DaReference } from '../protocol/zero-g/da-reference.ts';
+import { checkLog, fromStorage } from './check-log.ts';
 import { Simulation } from './simulation.ts';
 
 const key = (word: string): Hex => `0x${createHash('sha256').update(`log world ${word}`).digest('hex')}`;
@@ -94,12 +95,29 @@ export async function startWorld(options: { readonly agents: number } = { agents
   };
   const realFetch = globalThis.fetch;
   let simulation: Simulation | undefined;
-  vi.stubGlobal('fetch', (input: RequestInfo, init?: RequestInit) =>
-    simulation === undefined ? realFetch(input, init) : simulation.fetchWith(realFetch)(input, init),
+  /** What a node that is wrong answers instead: by JSON-RPC method and its own answer. */
+  const lies: { tell?: (method: string, result: unknown, params: unknown) => unknown } = {};
+  const lying = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const response = await realFetch(input, init);
+    const { tell } = lies;
+    if (tell === undefined || typeof init?.body !== 'string' || !String(input).startsWith(anvil.url)) {
+      return response;
+    }
+    const { method, params } = JSON.parse(init.body) as { method: string; params: unknown };
+    const answer = (await response.json()) as { result: unknown };
+    return Response.json(
+      'result' in answer ? { ...answer, result: tell(method, answer.result, params) } : answer,
+    );
+  };
+  vi.stubGlobal('fetch', (input: RequestInfo | URL, init?: RequestInit) =>
+    simulation?.isInObject ? simulation.fetchWith(lying)(input, init) : realFetch(input, init),
   );
 
   let opened = 0;
-  async function openLog(vars: Readonly<Record<string, string>> = {}) {
+  async function openLog(
+    vars: Readonly<Record<string, string>> = {},
+    chainConfig: Readonly<Record<string, unknown>> = {},
+  ) {
     opened += 1;
     const origin = `log.world/${opened}`;
     const headKey = addressOfKey(keys.HEAD_KEY);
@@ -132,6 +150,7 @@ export async function startWorld(options: { readonly agents: number } = { agents
           depositDepth: depth,
           asset: { symbol: '0G', decimals: 18 },
           settlement: { everySeconds: 1, at: '1000000000000000000', least: '1' },
+          ...chainConfig,
         },
       ]),
       HOME_CHAIN_ID: `${chainId}`,
@@ -203,25 +222,29 @@ export async function startWorld(options: { readonly agents: number } = { agents
     };
 
     /** Rings whatever wants to ring, as time goes on, until everything is where it belongs. */
+    /** One round of it. */
+    const round = async (seconds = 1): Promise<void> => {
+      for (const { binding, name } of sim.alarms()) await sim.ring(binding, name);
+      await sim.settled();
+      await advance(seconds);
+      await sleep(2);
+    };
     const run = async (rounds = 150): Promise<void> => {
-      for (let round = 0; round < rounds; round++) {
-        for (const { binding, name } of sim.alarms()) await sim.ring(binding, name);
-        await sim.settled();
-        await advance(round < 60 ? 1 : 31);
-        if (round % 3 === 2 && (await isDone())) return;
-        await sleep(2);
+      for (let past = 0; past < rounds; past++) {
+        await round(past < 60 ? 1 : 31);
+        if (past % 3 === 2 && (await isDone())) return;
       }
       throw new Error(`not done after ${rounds} rounds: ${JSON.stringify(await log['status']?.(), bigints)}`);
     };
 
-    const check = () =>
+    const check = (download?: (item: DaReference) => Promise<Uint8Array>) =>
       checkLog({
         reader,
         anchor,
         logId,
         flow,
         vault,
-        storageUrl: storage.url,
+        download: download ?? ((item) => fromStorage(storage.url, item)),
         keys: [
           ed25519NoteKey(origin, ed25519.getPublicKey(hexToBytes(keys.CHECKPOINT_KEY.slice(2)))),
           headNoteKey(origin, { chainId, anchor, logId }, headKey),
@@ -235,7 +258,14 @@ export async function startWorld(options: { readonly agents: number } = { agents
           proof: async (account, sequence) => (await log['proof']?.(account, sequence)) as string | undefined,
         },
       });
-    return { sim, logId, log, capture, run, check, isDone, receipts, fromBlock };
+    const status = async () =>
+      (await log['status']?.()) as {
+        readonly sealed: number;
+        readonly anchored: number;
+        readonly appended: number;
+      };
+    const chainObject = sim.stub('CHAIN', `eip155:${chainId}`);
+    return { sim, logId, log, chainObject, capture, round, run, check, status, isDone, receipts, fromBlock };
   }
 
   async function claimed(agentId: bigint): Promise<bigint> {
@@ -256,6 +286,7 @@ export async function startWorld(options: { readonly agents: number } = { agents
     storage,
     operator,
     operatorKey: keys.OPERATOR_KEY,
+    lies,
     vault,
     anchor,
     flow,

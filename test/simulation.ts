@@ -128,6 +128,11 @@ export class Simulation {
     return answer;
   }
 
+  /** Whether what runs now was started by an object. */
+  get isInObject(): boolean {
+    return running.getStore() !== undefined;
+  }
+
   /** `fetch` as objects see it: each exchange is a boundary, named by its JSON-RPC method or HTTP method and path. */
   fetchWith(real: typeof fetch): typeof fetch {
     return (input, init) => this.boundary(exchangeName(input, init), () => real(input, init));

@@ -115,7 +115,8 @@ export class Sender {
     if (nonce < spent) {
       if (await this.#isTakenByAnother(transaction, head)) {
         console.warn(JSON.stringify({ event: 'nonce_taken', key: transaction.key, nonce }));
-        this.#rows.requeue(id);
+        // Whoever asked for it knows how to see whether it is still needed.
+        this.#rows.refused(id, 'its nonce was taken by another transaction');
       }
     } else if (!(await this.#isKnown(transaction))) {
       // Never arrived, was dropped, or went with its block: the same bytes again.
@@ -138,8 +139,8 @@ export class Sender {
   }
 
   /**
-   * Whether its nonce is spent for good by a transaction that is not ours. Sending the same words again under another nonce
-   * may pay for them twice, so this takes more than one node's word at one height: the nonce must be spent at the depth at
+   * Whether its nonce is spent for good by a transaction that is not ours. The same words under another nonce might be paid
+   * for twice, so this takes more than one node's word at one height: the nonce must be spent at the depth at
    * which blocks stay, and no node at all may know any of the hashes.
    */
   async #isTakenByAnother(transaction: Transaction, head: bigint): Promise<boolean> {

@@ -67,14 +67,17 @@ export class Settler {
     }
     if (nowMs < claims.notBeforeMs) return claims.notBeforeMs;
     const chosen = chooseClaims(claims.waiting(nowMs), this.#config.settlement, nowMs);
-    if (chosen.length > 0) await this.#settle(chosen);
+    if (chosen.length > 0) await this.#settle(chosen, nowMs);
     if (claims.settlement !== undefined) return nowMs;
     return nextRoundMs(claims.waiting(nowMs), this.#config.settlement);
   }
 
-  async #settle(chosen: readonly WaitingClaim[]): Promise<void> {
+  async #settle(chosen: readonly WaitingClaim[], nowMs: number): Promise<void> {
     const { claims, transactions } = this.#ports;
-    const all = await this.#readAll(chosen);
+    const read = await this.#readAll(chosen);
+    // Now that the chain has said what is paid already: chosen once more.
+    const worthwhile = chooseClaims(claims.waiting(nowMs), this.#config.settlement, nowMs);
+    const all = read.filter((row) => worthwhile.some(({ account }) => account === row.account));
     // A settlement is of one registry's agents; those of another take the next one.
     const registry = all[0]?.registry;
     const rows = await this.#simulated(all.filter((row) => row.registry === registry));

@@ -30,7 +30,10 @@ export type TransactionState =
       readonly blockNumber: bigint;
       readonly logs: readonly MinedLog[];
     }
-  /** Simulation reverted: it was never sent. Asking again with the same key tries again. */
+  /**
+   * Simulation reverted, or its nonce was taken by another transaction: it is not on chain. Asking again with the same key
+   * tries again; whoever does looks first whether it is still needed.
+   */
   | { readonly state: 'refused'; readonly error: string };
 
 export type Mined = Extract<TransactionState, { state: 'mined' }>;
@@ -112,8 +115,8 @@ export class TransactionRows {
     if (row.state !== 'refused') return stateOf(row);
     // What is asked for may have changed (a price, a proof against another head): the new words count.
     this.#sql.exec(
-      `UPDATE transactions SET state = 'queued', to_address = ?, data = ?, value = ?, urgent = ?, outcome = NULL
-       WHERE id = ?`,
+      `UPDATE transactions SET state = 'queued', to_address = ?, data = ?, value = ?, urgent = ?, outcome = NULL,
+         nonce = NULL, hashes = '[]', raw = NULL, sent_ms = 0 WHERE id = ?`,
       request.to,
       request.data,
       `${request.value}`,
@@ -172,15 +175,6 @@ export class TransactionRows {
       );
       if (signed.nonce >= (this.nextNonce ?? 0)) this.#storage.kv.put('nextNonce', signed.nonce + 1);
     });
-  }
-
-  /** Its nonce was spent by a transaction that is not ours: it will never be mined, and starts again with a new one. */
-  requeue(id: number): void {
-    this.#sql.exec(
-      `UPDATE transactions SET state = 'queued', nonce = NULL, hashes = '[]', raw = NULL, sent_ms = 0, outcome = NULL
-       WHERE id = ?`,
-      id,
-    );
   }
 
   /** A reorganisation took its block away: it waits with the nonce it has. */

@@ -29,10 +29,11 @@ export type StorageLayerPorts = {
   readonly submitter: Address;
   /** Wei a sector of 256 bytes costs now. */
   readonly pricePerSector: () => Promise<bigint>;
-  /** Asks for a transaction, once per key, however often it is called; `build` is called when it is not known yet. */
+  readonly stateOf: (key: string) => Promise<PaymentState | undefined>;
+  /** Asks for a transaction, once per key, or again for one that was refused. */
   readonly send: (
     key: string,
-    build: () => Promise<{ readonly to: Address; readonly data: Hex; readonly value: bigint }>,
+    call: { readonly to: Address; readonly data: Hex; readonly value: bigint },
   ) => Promise<PaymentState>;
 };
 
@@ -48,24 +49,28 @@ export function storageLayer(ports: StorageLayerPorts): DaLayer {
 
   async function pay(tree: FileTree, progress: DaProgress): Promise<Result<DaOutcome, string>> {
     const attempt = Number(progress['attempt'] ?? '1');
-    if (progress['attempt'] === undefined) {
+    const key = `storage:${tree.root}:${attempt}`;
+    let state = await ports.stateOf(key);
+    if (state === undefined || state.state === 'refused') {
+      // Before anything is paid: is it there already? Whatever was refused or lost may have come through after all.
       const known = await storage.find({ root: tree.root });
       if (!known.ok && known.error.reason !== 'other_file') {
-        return refuse(`storage is not asked to store what it cannot be asked about: ${known.error.reason}`);
+        return refuse(`storage cannot be asked, so it is not paid: ${JSON.stringify(known.error)}`);
       }
       if (known.ok && known.value?.size === tree.size && !known.value.pruned) {
         return ok({ state: 'waiting', progress: { txSeq: `${known.value.txSeq}` } });
       }
+      const before = state;
+      state = await ports.send(key, {
+        to: flow,
+        data: submitCalldata(tree.submission, submitter),
+        value: storageFee(tree.submission, await ports.pricePerSector()),
+      });
+      if (before?.state === 'refused') return refuse(`the submission was refused: ${before.error}`);
     }
-    const state = await ports.send(`storage:${tree.root}:${attempt}`, async () => ({
-      to: flow,
-      data: submitCalldata(tree.submission, submitter),
-      value: storageFee(tree.submission, await ports.pricePerSector()),
-    }));
     const again = { attempt: `${attempt}` };
-    if (state.state === 'refused') return refuse(`the submission would revert: ${state.error}`);
     // The submission's number may change while its block can still be reorganised away.
-    if (state.state === 'pending' || !state.final) return ok({ state: 'waiting', progress: again });
+    if (state.state !== 'mined' || !state.final) return ok({ state: 'waiting', progress: again });
     if (!state.success) return ok({ state: 'waiting', progress: { attempt: `${attempt + 1}` } });
     for (const log of state.logs) {
       const event = parseSubmitLog(flow, log);

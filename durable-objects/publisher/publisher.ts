@@ -296,14 +296,8 @@ export class Publisher extends DurableObject<Env> {
         const market = await node.readContract({ address: flow, abi: flowAbi, functionName: 'market' });
         return node.readContract({ address: market, abi: marketAbi, functionName: 'pricePerSector' });
       },
-      send: async (key, build) => {
-        const chain = this.#home(config);
-        const known = await chain.stateOf(key);
-        if (known !== undefined && known.state !== 'refused') return known;
-        const state = await chain.send({ key, ...(await build()) });
-        // What was refused is asked for again, and may be taken the next time; now it was refused.
-        return known ?? state;
-      },
+      stateOf: async (key) => this.#home(config).stateOf(key),
+      send: async (key, call) => this.#home(config).send({ key, ...call }),
     });
   }
 
