@@ -15,7 +15,8 @@ import { readChatRequest } from './chat-request.ts';
 import { deliverStream } from './deliver-stream.ts';
 import { deliverWhole } from './deliver-whole.ts';
 import { readEmbeddingsRequest } from './embeddings-request.ts';
-import { type OpenHold, reserve } from './hold.ts';
+import { type OpenHold, reserve, type Unreserved } from './hold.ts';
+import { answerAgain } from './idempotency.ts';
 import { type Allotment, allot } from './in-flight.ts';
 import type { PricedRequest } from './priced-request.ts';
 import { type Problem, problemResponse } from './problem.ts';
@@ -76,12 +77,19 @@ async function fulfil(
   room: Allotment,
 ): Promise<Result<{ readonly response: Response; readonly keepsRoom: boolean }, Problem>> {
   const begun = await begin(call, caller, priced, requestHash, room);
-  if (!begun.ok) return begun;
+  if (!begun.ok) {
+    const { kept } = begun.error;
+    return kept ? ok({ response: answerAgain(call, kept), keepsRoom: false }) : begun;
+  }
   const { hold, answer } = begun.value;
   // 5 meter, 6 capture, 7 deliver
-  return answer.kind === 'stream'
-    ? ok({ response: deliverStream(call, priced, hold, answer, room), keepsRoom: true })
-    : ok({ response: await deliverWhole(call, priced, hold, answer), keepsRoom: false });
+  const keepsRoom = answer.kind === 'stream';
+  const response =
+    answer.kind === 'stream'
+      ? deliverStream(call, priced, hold, answer, room)
+      : await deliverWhole(call, priced, hold, answer);
+  for (const [name, value] of Object.entries(hold.headers())) response.headers.set(name, value);
+  return ok({ response, keepsRoom });
 }
 
 /** A hold, and the answer it is for: whoever has them has to capture. */
@@ -94,7 +102,7 @@ export async function begin(
   priced: PricedRequest,
   requestHash: Hex,
   room: Allotment,
-): Promise<Result<Begun, Problem>> {
+): Promise<Result<Begun, Unreserved>> {
   const voucher = voucherOf(call, caller.account.chainId);
   if (!voucher.ok) return voucher;
   const hold = await reserve(call, caller, priced, priceTable, requestHash, voucher.value); // 3 reserve

@@ -33,7 +33,7 @@ export async function captureWhole(
   ending.done();
   const upstreamHash = toHex(sha256(body));
   const evidence = await evidenceOf(call, whole, priced.model, answer.upstreamId, upstreamHash);
-  const receipt = await hold.capture({
+  const used = {
     usage: answer.usage ?? estimateUsage(answer.observed, priced),
     upstream: upstream.name,
     upstreamId: answer.upstreamId ?? '',
@@ -41,7 +41,8 @@ export async function captureWhole(
     responseHash: delivered === body ? upstreamHash : toHex(sha256(delivered)),
     upstreamResponseHash: upstreamHash,
     ...(evidence === undefined ? {} : { evidence: evidence.hash }),
-  });
+  };
+  const receipt = await hold.capture(used, delivered);
   return {
     'x-request-id': call.id,
     [receiptHeader]: formatReceipt(receipt),

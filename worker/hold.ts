@@ -1,15 +1,21 @@
 import type { Hex } from 'viem';
-import type { CaptureRefusal } from '../durable-objects/account/account-book.ts';
-import type { Outcome, Reservation } from '../durable-objects/account/ledger.ts';
+import {
+  answerBytesMax,
+  type CaptureRefusal,
+  type Reserved,
+} from '../durable-objects/account/account-book.ts';
+import type { KeptAnswer, Outcome, Refusal, Reservation } from '../durable-objects/account/ledger.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
 import { keyOf } from '../durable-objects/config.ts';
 import { zeroHash } from '../protocol/hex.ts';
+import { formatPaymentResponse, paymentResponseHeader } from '../protocol/money/x402.ts';
 import { cost } from '../protocol/pricing.ts';
 import { assurances, type Receipt, type SignedReceipt, signReceipt } from '../protocol/receipt.ts';
-import { ok, type Result } from '../protocol/result.ts';
+import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
+import { idempotencyOf } from './idempotency.ts';
 import type { PricedRequest } from './priced-request.ts';
 import type { Problem } from './problem.ts';
 import type { Used } from './used.ts';
@@ -18,11 +24,16 @@ import type { Used } from './used.ts';
 export type OpenHold = {
   /** Upstream has to be ended by then, so that the capture is not late. */
   readonly endUpstreamMs: number;
-  /** Charges what was used, makes the receipt and signs it. Throws when the account cannot be reached. */
-  readonly capture: (used: Used) => Promise<SignedReceipt>;
+  /** Charges what was used, makes the receipt and signs it. A whole answer may be kept for the call's `Idempotency-Key`. Throws when the account cannot be reached. */
+  readonly capture: (used: Used, answer?: Uint8Array) => Promise<SignedReceipt>;
   /** Gives everything back. Never throws: a hold that cannot be released expires. */
   readonly release: () => Promise<void>;
+  /** What the answer's headers say about the payment, as far as it is known by now. */
+  readonly headers: () => Readonly<Record<string, string>>;
 };
+
+/** Why nothing is held. A call that was made before may have its answer `kept`, to be given again. */
+export type Unreserved = Problem & { readonly kept?: KeptAnswer };
 
 /** Reserves the ceiling in the agent's account: the identity's last word and the money's first, in one transaction. */
 export async function reserve(
@@ -32,7 +43,9 @@ export async function reserve(
   priceTable: Hex,
   requestHash: Hex,
   voucher: Reservation['voucher'],
-): Promise<Result<OpenHold, Problem>> {
+): Promise<Result<OpenHold, Unreserved>> {
+  const idempotency = idempotencyOf(call, requestHash);
+  if (!idempotency.ok) return idempotency;
   const account = accountOf(call, caller);
   const ask: Reservation = {
     requestId: call.id,
@@ -41,16 +54,29 @@ export async function reserve(
     priceTable,
     model: priced.model,
     ...(voucher === undefined ? {} : { voucher }),
+    ...(idempotency.value === undefined ? {} : { idempotency: idempotency.value }),
   };
-  const reserved = await askAccount(call, caller, (who, observation) =>
-    account.reserve(who, ask, observation),
-  );
-  if (!reserved.ok) return reserved;
-  const { holdId } = reserved.value;
+  let kept: KeptAnswer | undefined;
+  const reserved = await askAccount(call, caller, async (who, observation) => {
+    const answer = await repeat(
+      async (): Promise<Result<Reserved, Refusal>> => account.reserve(who, ask, observation),
+    );
+    if (!answer.ok && answer.error.reason === 'already_answered') kept = answer.error.kept;
+    return answer;
+  });
+  if (!reserved.ok) {
+    return kept ? refuse({ ...reserved.error, kept }) : reserved;
+  }
+  const { holdId, standing } = reserved.value;
+  const network = `eip155:${caller.account.chainId}`;
+  let receipt: SignedReceipt | undefined;
 
   return ok({
+    headers: () => ({
+      [paymentResponseHeader]: formatPaymentResponse(network, standing.spender, receipt?.receipt.amount),
+    }),
     endUpstreamMs: ask.deadlineMs - call.config.hold.marginMs,
-    async capture(used) {
+    async capture(used, answer) {
       const outcome: Outcome = {
         requestHash,
         ...used,
@@ -65,17 +91,20 @@ export async function reserve(
         evidence: used.evidence ?? zeroHash,
       };
       const captured = await repeat(async (): Promise<Result<Receipt, CaptureRefusal>> => {
-        const first = await account.capture(holdId, outcome);
+        const keep = idempotency.value && answer && answer.length <= answerBytesMax ? { answer } : {};
+        const first = await account.capture(holdId, outcome, keep);
         if (first.ok || first.error !== 'observation_needed') return first;
         // The hold is gone or its epoch is over: only what the chain says is still there can be charged.
         const seen = await readObservation(caller.chain, caller.account, call.now);
         return account.capture(holdId, outcome, {
+          ...keep,
           unobserved: true,
           ...(seen.ok ? { observation: seen.value } : {}),
         });
       });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
-      return signReceipt(captured.value, keyOf(call.env, 'RECEIPT_KEY'));
+      receipt = signReceipt(captured.value, keyOf(call.env, 'RECEIPT_KEY'));
+      return receipt;
     },
     async release() {
       try {
@@ -87,7 +116,7 @@ export async function reserve(
   });
 }
 
-/** Capture and release are idempotent by request id, so an unknown outcome is resolved by asking again. */
+/** Reserve, capture and release are idempotent by request id, so an unknown outcome is resolved by asking again. */
 async function repeat<T>(attempt: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {

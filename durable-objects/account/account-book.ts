@@ -166,7 +166,7 @@ export class AccountBook {
     if (within && !within.ok) return within;
 
     const decision = decideReserve(this.#ledger, this.#account, this.#terms, caller, ask, nowMs);
-    if (!decision.ok) return this.#recheck(decision.error, observation, nowMs);
+    if (!decision.ok) return this.#recheck(this.#withAnswer(decision.error), observation, nowMs);
     const { hold, vouchers } = decision.value;
     const holdId = this.#storage.transactionSync(() => {
       if (vouchers) this.#storage.kv.put('vouchers', vouchersToJson(vouchers));
@@ -362,9 +362,12 @@ export class AccountBook {
     return this.#rows.receipts(from, limit);
   }
 
-  /** The answer that was kept for a call's `Idempotency-Key`. */
-  answer(sequence: bigint): Uint8Array | undefined {
-    return this.#rows.answer(sequence);
+  /** What a call was answered before, if that was kept. */
+  #withAnswer(refusal: Refusal): Refusal {
+    if (refusal.reason !== 'already_answered') return refusal;
+    const body = this.#rows.answer(refusal.sequence);
+    const [stored] = this.#rows.receipts(refusal.sequence, 1);
+    return body && stored ? { ...refusal, kept: { body, receipt: stored.receipt } } : refusal;
   }
 
   /** What has been captured in the vault's present epoch, as far as the chain was read: for Chain, which settles. */

@@ -4,7 +4,7 @@
 import type { Address, Hex } from 'viem';
 import type { Account } from '../../protocol/account-name.ts';
 import { type SignedVoucher, voucherSigner } from '../../protocol/money/voucher.ts';
-import type { ReceiptUsage } from '../../protocol/receipt.ts';
+import type { Receipt, ReceiptUsage } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { isFresh, type Observation, observationMaxAgeMs } from '../chain/observation.ts';
 import type { SessionKeyRefusal } from './session-keys.ts';
@@ -36,6 +36,9 @@ export type IdempotentCall = {
   /** Of its receipt; absent while it runs, and after it expired. */
   readonly sequence?: bigint;
 };
+
+/** What a call was answered, small and not streamed, and its receipt: to be given again under its `Idempotency-Key`. */
+export type KeptAnswer = { readonly body: Uint8Array; readonly receipt: Receipt };
 
 /** A voucher that was accepted, with the spender it was accepted from. */
 export type KeptVoucher = SignedVoucher & { readonly signer: Address };
@@ -157,7 +160,7 @@ export type Refusal =
   /** The same `Idempotency-Key` again. */
   | { readonly reason: 'idempotency_in_progress' }
   | { readonly reason: 'idempotency_key_reused'; readonly sequence?: bigint }
-  | { readonly reason: 'already_answered'; readonly sequence: bigint }
+  | { readonly reason: 'already_answered'; readonly sequence: bigint; readonly kept?: KeptAnswer }
   | SessionKeyRefusal
   | PaymentRefusal;
 

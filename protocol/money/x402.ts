@@ -5,6 +5,7 @@ import { type SignedVoucher, voucherFromJson, voucherToJson } from './voucher.ts
 
 export const paymentRequiredHeader = 'PAYMENT-REQUIRED';
 export const paymentSignatureHeader = 'PAYMENT-SIGNATURE';
+export const paymentResponseHeader = 'PAYMENT-RESPONSE';
 export const scheme = 'agent-vault';
 
 /** The account's figures, as a payment refusal shows them; base units in decimal. */
@@ -76,6 +77,20 @@ export function formatPaymentSignature(chainId: number, signed: SignedVoucher): 
     payload: voucherToJson(signed),
   });
 }
+
+/**
+ * The value of `PAYMENT-RESPONSE`: what was charged, once that is known (a stream's headers leave before it is). There is no
+ * transaction yet: captures are claimed together, later.
+ */
+export const formatPaymentResponse = (network: string, payer: Address, amount: bigint | undefined): string =>
+  encode({
+    success: true,
+    transaction: '',
+    network,
+    payer,
+    ...(amount === undefined ? {} : { amount: `${amount}` }),
+    extra: { scheme },
+  });
 
 /**
  * Reads `PAYMENT-SIGNATURE`. `undefined` for anything that is not one of our scheme on this chain; the voucher's signature
