@@ -67,6 +67,8 @@ export type LogConfig = {
 
 export type Config = {
   readonly publicOrigin: string;
+  /** Origin of an IPFS gateway, for registration files; absent: `ipfs:` is not followed. */
+  readonly ipfsGateway?: string;
   readonly chains: readonly ChainConfig[];
   readonly log: LogConfig;
   /** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
@@ -113,6 +115,7 @@ function readConfig(env: Env): Config {
   return {
     hold: { lifetimeMs, marginMs: Math.min(30_000, lifetimeMs / 4) },
     publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
+    ...(env.IPFS_GATEWAY === undefined ? {} : { ipfsGateway: url('IPFS_GATEWAY', env.IPFS_GATEWAY).origin }),
     chains,
     log,
     da: readDa(env),

@@ -11,6 +11,8 @@ export type Env = {
   readonly CHAIN: DurableObjectNamespace<Chain>;
   /** Where agents reach this gateway: what `@scheme` and `@authority` of a signature are checked against. */
   readonly PUBLIC_ORIGIN: string;
+  /** An IPFS gateway's origin, to read agents' registration files from. */
+  readonly IPFS_GATEWAY?: string;
   /** JSON: see `ChainConfig` in config.ts. */
   readonly CHAINS: string;
   /** The chain the log is anchored on: one of CHAINS. */

@@ -6,6 +6,7 @@ import { readObservation } from '../durable-objects/chain/observe.ts';
 import { accountName } from '../protocol/account-name.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { chainUnavailable, problemOfRefusal } from './account-refusal.ts';
+import { refreshAgentFacts } from './agent-facts.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
 import type { Problem } from './problem.ts';
@@ -29,6 +30,8 @@ export async function askAccount<T, C extends Caller | Bearer>(
     const observation = await readObservation(caller.chain, caller.account, call.now);
     if (!observation.ok) return refuse(chainUnavailable(observation.error));
     answer = await ask(who, observation.value);
+    // Once a reading, so about once a minute, it is worth asking whether the agent's registration is due for a look.
+    if (answer.ok) call.waitUntil(refreshAgentFacts(call, caller));
   }
   if (needs(answer, 'contract_check_needed') && caller.askContract) {
     const proven = await caller.askContract();

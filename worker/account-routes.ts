@@ -8,6 +8,7 @@ import { voucherFromJson } from '../protocol/money/voucher.ts';
 import { type Receipt, receiptDigest, receiptToJson, signReceipt } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
+import { refreshAgentFacts, shownFacts } from './agent-facts.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
@@ -21,6 +22,8 @@ export const account = (call: Call): Promise<Response> =>
     const stub = accountOf(call, caller);
     const standing = await askAccount(call, caller, (who, observation) => stub.standing(who, observation));
     if (!standing.ok) return standing;
+    call.waitUntil(refreshAgentFacts(call, caller));
+    const facts = await stub.facts();
     const { account, chain } = caller;
     return ok({
       agent: formatAgentId({
@@ -31,6 +34,7 @@ export const account = (call: Call): Promise<Response> =>
       vault: account.vault,
       asset: chain.asset,
       ...decimals(standing.value),
+      agentFacts: shownFacts(facts),
     });
   });
 

@@ -12,6 +12,7 @@ import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { isFresh, type Observation, replaces } from '../chain/observation.ts';
 import { AccountRows, type LastReceipt, type StoredReceipt } from './account-rows.ts';
 import type { AccountStorage } from './account-storage.ts';
+import { AgentFactsBook } from './agent-facts.ts';
 import {
   applyCapture,
   applyEnd,
@@ -77,6 +78,8 @@ export class AccountBook {
   readonly #ledger: Ledger = emptyLedger();
   readonly #holdIds = new Map<string, number>();
   readonly #keys: SessionKeys;
+  /** What the agent's owner publishes about it. */
+  readonly agentFacts: AgentFactsBook;
   /** Per signer: signatures without a nonce made in this second or before are void. */
   #voidUntil: ReadonlyMap<Address, number>;
   #last: LastReceipt | undefined;
@@ -89,6 +92,7 @@ export class AccountBook {
     this.#log = log;
     this.#rows = new AccountRows(storage.sql);
     this.#keys = new SessionKeys(storage.sql);
+    this.agentFacts = new AgentFactsBook(storage.kv);
     this.#voidUntil = new Map(JSON.parse(storage.kv.get<string>('voidUntil') ?? '[]') as [Address, number][]);
 
     const ledger = this.#ledger;

@@ -15,6 +15,7 @@ import { chainOf, configOf } from '../config.ts';
 import type { Env } from '../env.ts';
 import { AccountBook, type CaptureRefusal, type Claimable, type Reserved } from './account-book.ts';
 import type { AccountStorage } from './account-storage.ts';
+import type { AgentFacts } from './agent-facts.ts';
 import type { Caller, Outcome, Refusal, Reservation, Standing } from './ledger.ts';
 import { receiptsPage } from './receipts-page.ts';
 import type { Bearer, SessionKey, SessionKeyStanding } from './session-keys.ts';
@@ -117,6 +118,21 @@ export class AgentAccount extends DurableObject<Env> {
   /** See {@link AccountBook.invalidate}. */
   invalidate(caller: Caller, observation?: Observation): Result<{ readonly voidUntil: number }, Refusal> {
     return this.#book.invalidate(caller, observation, Date.now());
+  }
+
+  /** What the agent's owner publishes about it, as far as it has been read. */
+  facts(): AgentFacts | undefined {
+    return this.#book.agentFacts.facts;
+  }
+
+  /** See {@link AgentFactsBook.takeLook}. */
+  takeFactsLook(): boolean {
+    return this.#book.agentFacts.takeLook(Date.now());
+  }
+
+  /** See {@link AgentFactsBook.keep}. */
+  keepFacts(facts: AgentFacts): void {
+    this.#book.agentFacts.keep(facts);
   }
 
   /** See {@link AccountBook.identity}. */
