@@ -58,6 +58,8 @@ export type Stack = StackDescription & {
   readonly qwen: QwenStandIn | undefined;
   /** Where it was asked for. */
   readonly secondChain: SecondChain | undefined;
+  /** Where the objects' SQLite files are. */
+  readonly stateDir: string;
   /** The entries of CHAINS, home chain first. */
   readonly chains: readonly ChainEntry[];
   /** Starts another Worker over the same state, as a redeploy or a new machine would. */
@@ -206,6 +208,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       registries: [entry.identityRegistry],
       depositDepth: 0,
       watchEverySeconds: 1,
+      // One agent may be a whole load test here.
+      tiers: [
+        { name: 'local', requestsPerMinute: 1_000_000, tokensPerMinute: 1_000_000_000, concurrent: 1024 },
+      ],
       asset: { symbol: '0G', decimals: 18 },
       settlement: { everySeconds: 2, at: '1000000000000000000', least: '1' },
       ...options.chain,
@@ -269,6 +275,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       storageNode,
       qwen,
       secondChain,
+      stateDir: path.join(stateDir, 'objects'),
       chains,
       get gateway() {
         return gateway;

@@ -2,7 +2,8 @@ import type { Address, Hex } from 'viem';
 import { parseUint } from '../protocol/decimal.ts';
 import { parseAddress, parseHex } from '../protocol/hex.ts';
 import { logIdOf } from '../protocol/log/head.ts';
-import type { Terms } from './account/ledger.ts';
+import { holdsMax, type Terms } from './account/ledger.ts';
+import type { RateTier } from './account/rates.ts';
 import type { Env } from './env.ts';
 
 /** One chain agents may come from: its registries, its vault, how to reach it. */
@@ -186,6 +187,7 @@ function readChains(json: string | undefined): ChainConfig[] {
           : { unclaimedMax: amount(name('unclaimedMax'), entry['unclaimedMax']) }),
         settleMarginMs:
           1000 * positiveInteger(name('settleMarginSeconds'), String(entry['settleMarginSeconds'] ?? 900)),
+        tiers: readTiers(name('tiers'), entry['tiers'] ?? []),
       },
     };
   });
@@ -225,6 +227,27 @@ function positiveInteger(name: string, value: string | undefined, least = 1): nu
   const number = Number(value);
   if (!Number.isSafeInteger(number) || number < least) throw bad(name, `an integer of at least ${least}`);
   return number;
+}
+
+/** The deployment's tiers for agents of one chain; whoever is in none of them is in the default tier. */
+function readTiers(name: string, list: unknown): RateTier[] {
+  if (!Array.isArray(list)) throw bad(name, 'an array');
+  return list.map((entry: Record<string, unknown>, index): RateTier => {
+    const at = (field: string) => `${name}[${index}].${field}`;
+    const count = (field: string) => positiveInteger(at(field), String(entry[field]));
+    const { minDeposited, minClaimed, accounts } = entry;
+    return {
+      name: text(at('name'), entry['name']),
+      requestsPerMinute: count('requestsPerMinute'),
+      tokensPerMinute: count('tokensPerMinute'),
+      concurrent: Math.min(holdsMax, count('concurrent')),
+      ...(minDeposited === undefined ? {} : { minDeposited: amount(at('minDeposited'), minDeposited) }),
+      ...(minClaimed === undefined ? {} : { minClaimed: amount(at('minClaimed'), minClaimed) }),
+      ...(accounts === undefined
+        ? {}
+        : { accounts: list1(at('accounts'), accounts).map((item) => text(at('accounts'), item)) }),
+    };
+  });
 }
 
 function amount(name: string, value: unknown): bigint {

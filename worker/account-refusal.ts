@@ -9,6 +9,7 @@ import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
 import { accountSignatureProblem, sessionKeyProblem } from './identity-problem.ts';
 import type { Problem } from './problem.ts';
+import { rateHeaders } from './rate-headers.ts';
 
 /** What an account's refusal looks like from outside. `observation_needed` never gets here: the worker answers it itself. */
 export function problemOfRefusal(call: Call, { account, caller }: Authenticated, refusal: Refusal): Problem {
@@ -100,6 +101,20 @@ export function problemOfRefusal(call: Call, { account, caller }: Authenticated,
         detail: `This agent has ${refusal.limit} requests in flight, the most it may have. Wait for one to end.`,
         headers: { 'retry-after': '1' },
       };
+    case 'rate_limited': {
+      const { what, tier, state } = refusal;
+      const seconds = Math.ceil(refusal.retryMs / 1000);
+      return {
+        status: 429,
+        code: 'rate_limit_exceeded',
+        detail: `This agent may have ${state[what].limit} ${what} a minute (tier ${tier}). Wait ${seconds} s.`,
+        headers: {
+          ...rateHeaders(state),
+          'retry-after': `${seconds}`,
+          'retry-after-ms': `${refusal.retryMs}`,
+        },
+      };
+    }
     case 'unclaimed_exposure':
       return {
         status: 429,

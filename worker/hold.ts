@@ -18,6 +18,7 @@ import type { Call } from './call.ts';
 import { idempotencyOf } from './idempotency.ts';
 import type { PricedRequest } from './priced-request.ts';
 import type { Problem } from './problem.ts';
+import { rateHeaders } from './rate-headers.ts';
 import type { Used } from './used.ts';
 
 /** Funds set aside for one call, and the two ways to end it. */
@@ -35,11 +36,17 @@ export type OpenHold = {
 /** Why nothing is held. A call that was made before may have its answer `kept`, to be given again. */
 export type Unreserved = Problem & { readonly kept?: KeptAnswer };
 
+/** What of a priced request the money has to know. */
+type ReservedRequest = Pick<
+  PricedRequest,
+  'model' | 'price' | 'ceiling' | 'promptBytes' | 'outputLimit' | 'n'
+>;
+
 /** Reserves the ceiling in the agent's account: the identity's last word and the money's first, in one transaction. */
 export async function reserve(
   call: Call,
   caller: Authenticated,
-  priced: Pick<PricedRequest, 'model' | 'price' | 'ceiling'>,
+  priced: ReservedRequest,
   priceTable: Hex,
   requestHash: Hex,
   voucher: Reservation['voucher'],
@@ -53,6 +60,7 @@ export async function reserve(
     deadlineMs: call.now() + call.config.hold.lifetimeMs,
     priceTable,
     model: priced.model,
+    tokens: expectedTokens(priced),
     ...(voucher === undefined ? {} : { voucher }),
     ...(idempotency.value === undefined ? {} : { idempotency: idempotency.value }),
   };
@@ -67,12 +75,13 @@ export async function reserve(
   if (!reserved.ok) {
     return kept ? refuse({ ...reserved.error, kept }) : reserved;
   }
-  const { holdId, standing } = reserved.value;
+  const { holdId, standing, rate } = reserved.value;
   const network = `eip155:${caller.account.chainId}`;
   let receipt: SignedReceipt | undefined;
 
   return ok({
     headers: () => ({
+      ...(rate === undefined ? {} : rateHeaders(rate)),
       [paymentResponseHeader]: formatPaymentResponse(network, standing.spender, receipt?.receipt.amount),
     }),
     endUpstreamMs: ask.deadlineMs - call.config.hold.marginMs,
@@ -115,6 +124,10 @@ export async function reserve(
     },
   });
 }
+
+/** A fair guess, for the agent's rate: a token is three bytes or more of most text, and the limit is used in full. */
+const expectedTokens = ({ promptBytes, outputLimit, n }: ReservedRequest): number =>
+  Math.ceil(Number(promptBytes) / 3) + outputLimit * n;
 
 /** Reserve, capture and release are idempotent by request id, so an unknown outcome is resolved by asking again. */
 async function repeat<T>(attempt: () => Promise<T>): Promise<T> {

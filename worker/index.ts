@@ -3,6 +3,7 @@ import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
+import { FloodGuard } from './flood-guard.ts';
 import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-routes.ts';
 import { mcp, mcpElsewise } from './mcp.ts';
 import { problemResponse } from './problem.ts';
@@ -49,11 +50,19 @@ const router = Router<Routed, [Call]>()
     ),
   );
 
+const guard = new FloodGuard();
+
 export default {
   async fetch(request, env, context): Promise<Response> {
     const call = callOf(request, env, context);
+    // The platform's word for who is calling; without it (a local stack) there is nobody to hold anything against.
+    const address = request.headers.get('cf-connecting-ip');
+    const flood = guard.refusal(address, call.now());
+    if (flood) return problemResponse(flood, call.id, call.url.pathname.startsWith('/v1/'));
     try {
-      return (await router.fetch(request as unknown as Routed, call)) ?? new Response(null, { status: 404 });
+      const response = await router.fetch(request as unknown as Routed, call);
+      guard.note(address, response?.status ?? 404, call.now());
+      return response ?? new Response(null, { status: 404 });
     } catch (error) {
       console.error(JSON.stringify({ event: 'failed', requestId: call.id, error: String(error) }));
       return problemResponse(

@@ -4,7 +4,7 @@
 // No method awaits, so each is one transaction under a Durable Object's input gates. The ledger in memory changes only after
 // its rows are written; a write that throws leaves a book that must be thrown away and opened anew.
 import type { Address, Hex } from 'viem';
-import type { Account } from '../../protocol/account-name.ts';
+import { type Account, accountName } from '../../protocol/account-name.ts';
 import { zeroHash } from '../../protocol/hex.ts';
 import { type SignedVoucher, voucherFromJson, voucherToJson } from '../../protocol/money/voucher.ts';
 import { type Receipt, receiptDigest } from '../../protocol/receipt.ts';
@@ -42,6 +42,7 @@ import {
   standingOf,
   type Terms,
 } from './ledger.ts';
+import { RateMeter, type RateState, type RateTier, tierOf } from './rates.ts';
 import { type LogTerms, receiptOfCapture } from './receipt-of-capture.ts';
 import { type Bearer, type SessionKey, type SessionKeyStanding, SessionKeys } from './session-keys.ts';
 
@@ -54,7 +55,12 @@ const signatureLifeMax = 600;
 /** An answer longer than this is not kept for its `Idempotency-Key`. */
 export const answerBytesMax = 32 * 1024;
 
-export type Reserved = { readonly holdId: number; readonly standing: Standing };
+export type Reserved = {
+  readonly holdId: number;
+  readonly standing: Standing;
+  /** Absent when the hold was there already. */
+  readonly rate?: RateState;
+};
 
 /** What the operator may ask the vault for: see {@link AccountBook.claimable}. */
 export type Claimable = {
@@ -77,6 +83,7 @@ export class AccountBook {
   readonly #rows: AccountRows;
   readonly #ledger: Ledger = emptyLedger();
   readonly #holdIds = new Map<string, number>();
+  readonly #rates = new RateMeter();
   readonly #keys: SessionKeys;
   /** What the agent's owner publishes about it. */
   readonly agentFacts: AgentFactsBook;
@@ -172,6 +179,12 @@ export class AccountBook {
     const decision = decideReserve(this.#ledger, this.#account, this.#terms, caller, ask, nowMs);
     if (!decision.ok) return this.#recheck(this.#withAnswer(decision.error), observation, nowMs);
     const { hold, vouchers } = decision.value;
+    const tier = this.#tier();
+    if (this.#ledger.holds.size >= tier.concurrent) {
+      return refuse({ reason: 'too_many_holds', limit: tier.concurrent });
+    }
+    const rate = this.#rates.take(hold.requestId, ask.tokens ?? 0, tier, nowMs);
+    if (!rate.ok) return rate;
     const holdId = this.#storage.transactionSync(() => {
       if (vouchers) this.#storage.kv.put('vouchers', vouchersToJson(vouchers));
       if (!this.#ledger.capturedByEpoch.has(hold.epoch)) this.#storeEpochs(hold.epoch);
@@ -180,7 +193,7 @@ export class AccountBook {
     applyHold(this.#ledger, hold, caller, vouchers, nowMs);
     this.#holdIds.set(hold.requestId, holdId);
     if (hold.sessionKey) this.#keys.noteHeld(hold.sessionKey, hold.ceiling);
-    return ok({ holdId, standing: this.#standingNow() });
+    return ok({ holdId, standing: this.#standingNow(), rate: rate.value });
   }
 
   /**
@@ -235,6 +248,7 @@ export class AccountBook {
       this.#keys.noteSpend(hold.sessionKey, charge.amount);
     }
     this.#holdIds.delete(outcome.requestId);
+    this.#rates.settle(outcome.requestId, Number(outcome.usage.input + outcome.usage.output));
     this.#last = { sequence, digest, epoch, cumulative };
     return ok(receipt);
   }
@@ -448,6 +462,15 @@ export class AccountBook {
     return allowed;
   }
 
+  #tier(): RateTier {
+    const { observation } = this.#ledger;
+    return tierOf(this.#terms.tiers ?? [], {
+      account: accountName(this.#account),
+      deposited: observation?.deposited ?? 0n,
+      claimed: observation?.claimed ?? 0n,
+    });
+  }
+
   #standing(observation: Observation): Standing {
     return standingOf(this.#ledger, observation, this.#terms);
   }
@@ -465,6 +488,7 @@ export class AccountBook {
     const { sessionKey, ceiling = 0n } = this.#ledger.holds.get(requestId) ?? {};
     if (sessionKey) this.#keys.noteHeld(sessionKey, -ceiling);
     applyEnd(this.#ledger, requestId, state);
+    this.#rates.settle(requestId, 0);
     this.#holdIds.delete(requestId);
   }
 
@@ -488,6 +512,7 @@ const repeatsItself = ({ reason }: Refusal): boolean =>
   reason === 'nonce_reused' ||
   reason === 'nonce_expired' ||
   reason === 'too_many_holds' ||
+  reason === 'rate_limited' ||
   reason === 'voucher_wrong_agent' ||
   reason === 'idempotency_in_progress' ||
   reason === 'idempotency_key_reused' ||

@@ -7,6 +7,7 @@ import { type SignedVoucher, voucherSigner } from '../../protocol/money/voucher.
 import type { Receipt, ReceiptUsage } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { isFresh, type Observation, observationMaxAgeMs } from '../chain/observation.ts';
+import type { RateRefusal, RateTier } from './rates.ts';
 import type { SessionKeyRefusal } from './session-keys.ts';
 
 /** Funds set aside for one request. */
@@ -77,6 +78,8 @@ export type Terms = {
   readonly unclaimedMax?: bigint;
   /** Between a hold's deadline and the end of its epoch there has to be this long, to anchor and to claim. */
   readonly settleMarginMs: number;
+  /** How fast agents may call, the generous last; the default tier where none is for them. */
+  readonly tiers?: readonly RateTier[];
 };
 
 /** Who asks: a verified signature, its code-at-address question left open for the observation to answer. */
@@ -105,6 +108,8 @@ export type Reservation = {
   /** A voucher that came with the request, not yet checked. */
   readonly voucher?: SignedVoucher;
   readonly idempotency?: Idempotency;
+  /** About how many tokens it will use: what its rate is judged by until the truth is known. */
+  readonly tokens?: number;
   /** The model that was priced: a session key may be for some only. */
   readonly model?: string;
 };
@@ -155,6 +160,7 @@ export type Refusal =
   | { readonly reason: 'invalidated' }
   | { readonly reason: 'nonce_reused' }
   | { readonly reason: 'too_many_holds'; readonly limit: number }
+  | RateRefusal
   /** The operator's own cap on what it is owed and has not claimed. */
   | { readonly reason: 'unclaimed_exposure'; readonly limit: bigint; readonly unclaimed: bigint }
   /** The same `Idempotency-Key` again. */
