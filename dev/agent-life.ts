@@ -11,7 +11,7 @@ import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import { zeroGStorageNode } from '../durable-objects/da/zero-g-storage.ts';
 import { toHex } from '../protocol/hex.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
-import { decodeBlob } from '../protocol/log/blob.ts';
+import { decodeFile } from '../protocol/log/blob.ts';
 import { parseTlogProof } from '../protocol/log/tlog-proof.ts';
 import { receiptDigest, type SignedReceipt } from '../protocol/receipt.ts';
 import { decodeDaReference } from '../protocol/zero-g/da-reference.ts';
@@ -160,16 +160,25 @@ async function verify(stack: Stack, agentFetch: AgentFetch, signed: SignedReceip
   const entries: Uint8Array[] = [];
   const ofBlobs: Check[] = [];
   for (const { head, daReference } of await readAnchored(location)) {
+    const files: Uint8Array[] = [];
     const reference = decodeDaReference(daReference);
-    const item = reference.ok ? reference.value[0] : undefined;
-    if (item?.kind !== '0g-storage') continue;
-    const found = await node.find(item);
-    const size = found.ok ? (found.value?.size ?? 0) : 0;
-    const bytes = await node.download({ ...item, size });
-    if (!bytes.ok) return [...checks, { ...onChain, ok: false, detail: `no blob: ${bytes.error.reason}` }];
+    for (const item of reference.ok ? reference.value : []) {
+      if (item.kind !== '0g-storage') continue;
+      const found = await node.find(item);
+      const size = found.ok ? (found.value?.size ?? 0) : 0;
+      const bytes = await node.download({ ...item, size });
+      if (!bytes.ok) {
+        return [
+          ...checks,
+          onChain,
+          { ok: false, name: 'download', detail: `${item.root}: ${bytes.error.reason}` },
+        ];
+      }
+      files.push(bytes.value);
+    }
     const covers = index >= entries.length && index < head.size;
     const judged = verifyBlobRoot({
-      bytes: bytes.value,
+      files,
       daReference,
       head,
       anchor: reading,
@@ -178,8 +187,10 @@ async function verify(stack: Stack, agentFetch: AgentFetch, signed: SignedReceip
       ...(covers ? { entry: { index, digest } } : {}),
     });
     ofBlobs.push(...judged.filter((check) => covers || !check.ok));
-    const blob = decodeBlob(bytes.value);
-    if (blob.ok) entries.push(...blob.value.entries);
+    for (const file of files) {
+      const blobs = decodeFile(file);
+      for (const blob of blobs.ok ? blobs.value : []) entries.push(...blob.entries);
+    }
   }
   return [...checks, onChain, ...ofBlobs];
 }
