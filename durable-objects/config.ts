@@ -4,6 +4,7 @@ import { parseAddress, parseHex } from '../protocol/hex.ts';
 import { logIdOf } from '../protocol/log/head.ts';
 import { holdsMax, type Terms } from './account/ledger.ts';
 import type { RateTier } from './account/rates.ts';
+import { type ArchiveTerms, defaultArchiveTerms } from './account/receipt-archive.ts';
 import type { Env } from './env.ts';
 
 /** One chain agents may come from: its registries, its vault, how to reach it. */
@@ -74,6 +75,8 @@ export type Config = {
   readonly log: LogConfig;
   /** A hold lives this long; upstream is ended `marginMs` before, so that the capture is never late. */
   readonly hold: { readonly lifetimeMs: number; readonly marginMs: number };
+  /** When an account's receipts are packed. */
+  readonly archive: ArchiveTerms;
   readonly da: DaConfig;
 };
 
@@ -114,6 +117,15 @@ function readConfig(env: Env): Config {
     throw bad('MERGE_DELAY_SECONDS', 'at least twice SEAL_EVERY_SECONDS and PUBLISH_EVERY_SECONDS together');
   }
   return {
+    archive: {
+      rows: positiveInteger('ARCHIVE_ROWS', env.ARCHIVE_ROWS ?? `${defaultArchiveTerms.rows}`),
+      afterMs:
+        1000 *
+        positiveInteger(
+          'ARCHIVE_AFTER_SECONDS',
+          env.ARCHIVE_AFTER_SECONDS ?? `${defaultArchiveTerms.afterMs / 1000}`,
+        ),
+    },
     hold: { lifetimeMs, marginMs: Math.min(30_000, lifetimeMs / 4) },
     publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
     ...(env.IPFS_GATEWAY === undefined ? {} : { ipfsGateway: url('IPFS_GATEWAY', env.IPFS_GATEWAY).origin }),

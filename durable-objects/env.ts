@@ -26,6 +26,11 @@ export type Env = {
   readonly MERGE_DELAY_SECONDS: string;
   /** How long a request's funds stay set aside at most; 600 when not given. */
   readonly HOLD_SECONDS?: string;
+  /** Rows of an account's table before the next is begun, and seconds before a full one is packed: 1000 and 7200. */
+  readonly ARCHIVE_ROWS?: string;
+  readonly ARCHIVE_AFTER_SECONDS?: string;
+  /** Where old receipts go; without it, into a row of their account. */
+  readonly RECEIPT_ARCHIVE?: R2Bucket;
   /** "zero-g-storage" or "zero-g-da"; the variables below belong to the one or the other. */
   readonly DA: string;
   /** "node" or "indexer". */

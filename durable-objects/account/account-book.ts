@@ -10,7 +10,7 @@ import { type SignedVoucher, voucherFromJson, voucherToJson } from '../../protoc
 import { type Receipt, receiptDigest } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { isFresh, type Observation, replaces } from '../chain/observation.ts';
-import { AccountRows, type LastReceipt, type StoredReceipt } from './account-rows.ts';
+import { AccountRows, type HoldState, type LastReceipt, type StoredReceipt } from './account-rows.ts';
 import type { AccountStorage } from './account-storage.ts';
 import { AgentFactsBook } from './agent-facts.ts';
 import {
@@ -43,6 +43,7 @@ import {
   type Terms,
 } from './ledger.ts';
 import { RateMeter, type RateState, type RateTier, tierOf } from './rates.ts';
+import { type ArchiveTerms, defaultArchiveTerms, type Packable, type Piece } from './receipt-archive.ts';
 import { type LogTerms, receiptOfCapture } from './receipt-of-capture.ts';
 import { type Bearer, type SessionKey, type SessionKeyStanding, SessionKeys } from './session-keys.ts';
 
@@ -84,6 +85,7 @@ export class AccountBook {
   readonly #ledger: Ledger = emptyLedger();
   readonly #holdIds = new Map<string, number>();
   readonly #rates = new RateMeter();
+  readonly #archive: ArchiveTerms;
   readonly #keys: SessionKeys;
   /** What the agent's owner publishes about it. */
   readonly agentFacts: AgentFactsBook;
@@ -92,7 +94,15 @@ export class AccountBook {
   #last: LastReceipt | undefined;
   #acknowledged: bigint;
 
-  constructor(storage: AccountStorage, account: Account, terms: Terms, log: LogTerms, nowMs: number) {
+  constructor(
+    storage: AccountStorage,
+    account: Account,
+    terms: Terms,
+    log: LogTerms,
+    nowMs: number,
+    archive: ArchiveTerms = defaultArchiveTerms,
+  ) {
+    this.#archive = archive;
     this.#storage = storage;
     this.#account = account;
     this.#terms = terms;
@@ -188,7 +198,7 @@ export class AccountBook {
     const holdId = this.#storage.transactionSync(() => {
       if (vouchers) this.#storage.kv.put('vouchers', vouchersToJson(vouchers));
       if (!this.#ledger.capturedByEpoch.has(hold.epoch)) this.#storeEpochs(hold.epoch);
-      return this.#rows.insertHold(hold, caller, nowMs);
+      return this.#insert(hold, caller, nowMs);
     });
     applyHold(this.#ledger, hold, caller, vouchers, nowMs);
     this.#holdIds.set(hold.requestId, holdId);
@@ -388,6 +398,30 @@ export class AccountBook {
     return body && stored ? { ...refusal, kept: { body, receipt: stored.receipt } } : refusal;
   }
 
+  /** When {@link packable} may next have something; `undefined` while no table is full. */
+  get nextPackMs(): number | undefined {
+    const oldest = this.#rows.oldestFullMs();
+    return oldest === undefined ? undefined : oldest + this.#archive.afterMs;
+  }
+
+  /** Receipts of a table in which nothing can change any more: past every window, and taken by the log. */
+  packable(nowMs: number): Packable | undefined {
+    const dueMs = this.nextPackMs;
+    if (dueMs === undefined || dueMs > nowMs) return undefined;
+    const packable = this.#rows.packable();
+    return packable && (packable.range?.last ?? 0n) <= this.#acknowledged ? packable : undefined;
+  }
+
+  /** The receipts are packed: in `piece` itself, or in a bucket under that name. Their table goes. */
+  packed(packable: Packable, piece: Uint8Array<ArrayBuffer> | string): void {
+    this.#storage.transactionSync(() => this.#rows.drop(packable, piece));
+  }
+
+  /** The archived piece that holds a receipt which has no row any more. */
+  pieceOf(sequence: bigint): Piece | undefined {
+    return this.#rows.pieceOf(sequence);
+  }
+
   /** What has been captured in the vault's present epoch, as far as the chain was read: for Chain, which settles. */
   owed(): bigint | undefined {
     const { observation, capturedByEpoch } = this.#ledger;
@@ -496,7 +530,13 @@ export class AccountBook {
   #insertNonce(caller: Caller, nowMs: number): void {
     if (caller.nonce === undefined) return;
     const read: Hold = { requestId: '', ceiling: 0n, epoch: 0n, deadlineMs: 0, priceTable: zeroHash };
-    this.#rows.insertHold(read, caller, nowMs, 'read');
+    this.#insert(read, caller, nowMs, 'read');
+  }
+
+  /** One row, in a table with room. Call within a transaction. */
+  #insert(hold: Hold, caller: Caller, nowMs: number, state: HoldState = 'held'): number {
+    if (this.#rows.size >= this.#archive.rows) this.#rows.beginGeneration();
+    return this.#rows.insertHold(hold, caller, nowMs, state);
   }
 
   /** One row, whenever another epoch than the last receipt's begins to count. */

@@ -9,6 +9,7 @@ import type { Hex } from 'viem';
 import { type Receipt, receiptFromJson, receiptToJson } from '../../protocol/receipt.ts';
 import type { AccountStorage, SqlValue } from './account-storage.ts';
 import type { Caller, Charge, Hold } from './ledger.ts';
+import type { Packable, Piece } from './receipt-archive.ts';
 
 export type HoldState = 'held' | 'captured' | 'late' | 'released' | 'expired' | 'read';
 
@@ -29,13 +30,6 @@ export type StoredCall = {
   readonly requestHash: Hex;
   readonly createdMs: number;
   readonly sequence?: bigint;
-};
-
-/** Receipts that no longer have rows: from `first` to `last`, in one piece. */
-export type Archive = {
-  readonly first: bigint;
-  readonly last: bigint;
-  readonly packed: Uint8Array<ArrayBuffer>;
 };
 
 type Row = {
@@ -63,6 +57,7 @@ export class AccountRows {
   /** Rows in the newest generation. */
   #size = 0;
   #lowestId = 0;
+  #oldestFull: { readonly generation: number; readonly ms: number } | undefined;
 
   constructor(sql: AccountStorage['sql']) {
     this.#sql = sql;
@@ -221,6 +216,93 @@ export class AccountRows {
     return found;
   }
 
+  /** When the newest row of the oldest full generation was made; `undefined` while none is full. */
+  oldestFullMs(): number | undefined {
+    const [oldest, ...newer] = this.#generations;
+    if (oldest === undefined || newer.length === 0) return undefined;
+    // Nothing is added to a full one, so it is read once.
+    if (this.#oldestFull?.generation === oldest) return this.#oldestFull.ms;
+    const { newest } = this.#sql
+      .exec<{ newest: number | null }>(`SELECT max(created_ms) AS newest FROM ${table(oldest)}`)
+      .one();
+    this.#oldestFull = { generation: oldest, ms: newest ?? 0 };
+    return this.#oldestFull.ms;
+  }
+
+  /** The oldest full generation's receipts, unless something in it is still under way. */
+  packable(): Packable | undefined {
+    const [oldest, ...newer] = this.#generations;
+    if (oldest === undefined || newer.length === 0) return undefined;
+    const open = this.#sql
+      .exec<{ n: number }>(`SELECT count(*) AS n FROM ${table(oldest)} WHERE state = 'held'`)
+      .one();
+    if (open.n > 0) return undefined;
+    const rows = this.#sql
+      .exec<{ id: number; receipt: string }>(
+        `SELECT id, receipt FROM ${table(oldest)} WHERE id > 0 ORDER BY id`,
+      )
+      .toArray();
+    const [first, last] = [rows[0], rows.at(-1)];
+    return {
+      generation: oldest,
+      range: first && last && { first: BigInt(first.id), last: BigInt(last.id) },
+      json: `[${rows.map(({ receipt }) => receipt).join(',')}]`,
+    };
+  }
+
+  /** A generation's receipts have been packed: one row, and its table goes. Call within a transaction. */
+  drop({ generation, range }: Packable, piece: Uint8Array<ArrayBuffer> | string): void {
+    if (this.#generations[0] !== generation || this.#generations.length === 1) return;
+    if (range !== undefined) {
+      const last = this.#sql
+        .exec<Row>(`SELECT * FROM ${table(generation)} WHERE id = ?`, Number(range.last))
+        .one();
+      const { receipt, digest } = receiptOf(last);
+      this.#sql.exec(
+        `CREATE TABLE IF NOT EXISTS archives (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, packed BLOB,
+           object_name TEXT, digest TEXT NOT NULL, epoch TEXT NOT NULL, cumulative TEXT NOT NULL)`,
+      );
+      this.#sql.exec(
+        'INSERT OR REPLACE INTO archives VALUES (?, ?, ?, ?, ?, ?, ?)',
+        Number(range.first),
+        Number(range.last),
+        typeof piece === 'string' ? null : piece.slice().buffer,
+        typeof piece === 'string' ? piece : null,
+        digest,
+        `${receipt.epoch}`,
+        `${receipt.cumulative}`,
+      );
+    }
+    this.#sql.exec(`DROP TABLE ${table(generation)}`);
+    this.#generations.shift();
+  }
+
+  /** The archived piece that holds a receipt; `undefined` for one that has a row, or does not exist. */
+  pieceOf(sequence: bigint): Piece | undefined {
+    const [row] = this.#archives<{
+      first: number;
+      last: number;
+      packed: ArrayBuffer | null;
+      object_name: string | null;
+    }>('SELECT first, last, packed, object_name FROM archives WHERE first <= ? ORDER BY first DESC LIMIT 1', [
+      Number(sequence),
+    ]);
+    if (row === undefined || BigInt(row.last) < sequence) return undefined;
+    return {
+      first: BigInt(row.first),
+      last: BigInt(row.last),
+      packed: row.packed === null ? undefined : new Uint8Array(row.packed),
+      objectName: row.object_name ?? undefined,
+    };
+  }
+
+  #archives<T extends Record<string, SqlValue>>(query: string, bindings: readonly SqlValue[]): T[] {
+    const { n } = this.#sql
+      .exec<{ n: number }>(`SELECT count(*) AS n FROM sqlite_master WHERE name = 'archives'`)
+      .one();
+    return n === 0 ? [] : this.#sql.exec<T>(query, ...bindings).toArray();
+  }
+
   lastReceipt(): LastReceipt | undefined {
     for (const name of this.#tables()) {
       const [row] = this.#sql
@@ -231,7 +313,18 @@ export class AccountRows {
         return { sequence: receipt.sequence, digest, epoch: receipt.epoch, cumulative: receipt.cumulative };
       }
     }
-    return undefined;
+    const [row] = this.#archives<{ last: number; digest: string; epoch: string; cumulative: string }>(
+      'SELECT last, digest, epoch, cumulative FROM archives ORDER BY first DESC LIMIT 1',
+      [],
+    );
+    return (
+      row && {
+        sequence: BigInt(row.last),
+        digest: row.digest as Hex,
+        epoch: BigInt(row.epoch),
+        cumulative: BigInt(row.cumulative),
+      }
+    );
   }
 
   /** What a request was captured as, if it was: what makes a repeated capture harmless. */

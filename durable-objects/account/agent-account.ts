@@ -17,6 +17,7 @@ import { AccountBook, type CaptureRefusal, type Claimable, type Reserved } from 
 import type { AccountStorage } from './account-storage.ts';
 import type { AgentFacts } from './agent-facts.ts';
 import type { Caller, Outcome, Refusal, Reservation, Standing } from './ledger.ts';
+import { type Bucket, gzip, objectNameOf, type Piece, unpack } from './receipt-archive.ts';
 import { receiptsPage } from './receipts-page.ts';
 import type { Bearer, SessionKey, SessionKeyStanding } from './session-keys.ts';
 
@@ -24,6 +25,8 @@ import type { Bearer, SessionKey, SessionKeyStanding } from './session-keys.ts';
 const outboxDelayMs = 500;
 /** After the log could not be reached. */
 const outboxRetryMs = 2_000;
+/** Between two tables packed, and after the archive could not be written. */
+const packRetryMs = 5_000;
 /** Receipts sent to the log in one call. */
 const outboxBatch = 500;
 
@@ -39,7 +42,8 @@ export class AgentAccount extends DurableObject<Env> {
     const chain = chainOf(config, account.chainId);
     if (chain === undefined) throw new Error(`chain ${account.chainId} is not configured`);
     this.#alarm = new AlarmClock(ctx.storage);
-    this.#book = new AccountBook(storageOf(ctx), account, chain.terms, config.log, Date.now());
+    const { terms } = chain;
+    this.#book = new AccountBook(storageOf(ctx), account, terms, config.log, Date.now(), config.archive);
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
 
@@ -90,10 +94,35 @@ export class AgentAccount extends DurableObject<Env> {
   }
 
   /** A page of receipts in ascending order, from a sequence number on. */
-  receipts(caller: Caller | Bearer, from: number, observation?: Observation): Result<Receipt[], Refusal> {
+  async receipts(
+    caller: Caller | Bearer,
+    from: number,
+    observation?: Observation,
+  ): Promise<Result<Receipt[], Refusal>> {
     const seen = this.#book.admit(caller, observation, Date.now());
-    if (!seen.ok) return seen;
-    return ok(this.#book.receipts(BigInt(from), receiptsPage).map((row) => row.receipt));
+    return seen.ok ? ok(await this.#receiptsFrom(BigInt(from))) : seen;
+  }
+
+  /** Those that have rows, after those that were packed. */
+  async #receiptsFrom(from: bigint): Promise<Receipt[]> {
+    const page: Receipt[] = [];
+    for (let next = from; page.length < receiptsPage; ) {
+      const piece = this.#book.pieceOf(next);
+      const found = piece
+        ? (await this.#unpack(piece)).filter(({ sequence }) => sequence >= next)
+        : this.#book.receipts(next, receiptsPage).map(({ receipt }) => receipt);
+      page.push(...found);
+      if (piece === undefined) break;
+      next = piece.last + 1n;
+    }
+    return page.slice(0, receiptsPage);
+  }
+
+  async #unpack(piece: Piece): Promise<Receipt[]> {
+    if (piece.packed) return unpack(piece.packed);
+    const object = await this.env.RECEIPT_ARCHIVE?.get(piece.objectName ?? '');
+    if (!object) throw new Error(`the archive has no ${piece.objectName}`);
+    return unpack(new Uint8Array(await object.arrayBuffer()));
   }
 
   /** See {@link AccountBook.addSessionKey}. */
@@ -165,6 +194,27 @@ export class AgentAccount extends DurableObject<Env> {
       this.#alarm.noLaterThan(nowMs + outboxRetryMs);
       await this.#sendOutbox();
     }
+    await this.#packOld(nowMs);
+  }
+
+  /** One table a time, whose receipts cannot change: what is awaited in between can be done again. */
+  async #packOld(nowMs: number): Promise<void> {
+    try {
+      const packable = this.#book.packable(nowMs);
+      if (packable) {
+        const bytes = await gzip(packable.json);
+        const bucket: Bucket | undefined = this.env.RECEIPT_ARCHIVE;
+        const name = packable.range && objectNameOf(this.ctx.id.name ?? '', packable.range);
+        if (bucket && name) await bucket.put(name, bytes);
+        this.#book.packed(packable, bucket && name ? name : bytes);
+      }
+    } catch (error) {
+      console.error(
+        JSON.stringify({ event: 'archive_delayed', account: this.ctx.id.name, error: String(error) }),
+      );
+    }
+    const { nextPackMs } = this.#book;
+    if (nextPackMs !== undefined) this.#alarm.noLaterThan(Math.max(nextPackMs, nowMs + packRetryMs));
   }
 
   /** Once in an account's life: from its first capture on, Chain watches what happens to it. */
