@@ -19,7 +19,8 @@ import { addressOfKey } from '../protocol/ecdsa.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { headNoteKey } from '../protocol/log/checkpoint.ts';
 import { logIdOf } from '../protocol/log/head.ts';
-import { ed25519NoteKey } from '../protocol/log/note.ts';
+import { ed25519NoteKey, formatVerifierKey } from '../protocol/log/note.ts';
+import { compactSignature } from '../protocol/money/claim.ts';
 import { voucherTypedData } from '../protocol/money/voucher.ts';
 import { type Receipt, receiptDigest } from '../protocol/receipt.ts';
 import type { DaReference } from '../protocol/zero-g/da-reference.ts';
@@ -265,7 +266,43 @@ export async function startWorld(options: { readonly agents: number } = { agents
         readonly appended: number;
       };
     const chainObject = sim.stub('CHAIN', `eip155:${chainId}`);
-    return { sim, logId, log, chainObject, capture, round, run, check, status, isDone, receipts, fromBlock };
+    const checkpointKey = formatVerifierKey(
+      origin,
+      ed25519.getPublicKey(hexToBytes(keys.CHECKPOINT_KEY.slice(2))),
+    );
+    return {
+      checkpointKey,
+      sim,
+      logId,
+      log,
+      chainObject,
+      capture,
+      round,
+      run,
+      check,
+      status,
+      isDone,
+      receipts,
+      fromBlock,
+    };
+  }
+
+  /** What an operator with the key can do beside the gateway: claim whatever the voucher allows. */
+  async function settleByHand(at: number, cumulative: bigint): Promise<void> {
+    const agent = agents[at];
+    if (agent === undefined) throw new Error('no such agent');
+    const wallet = walletOf(anvil.url, chainId, privateKeyToAccount(keys.OPERATOR_KEY));
+    const { agentId, voucher } = agent;
+    const row = { agentId, epoch: 0n, voucherCumulative: limit, cumulative, ...compactSignature(voucher) };
+    await mined(
+      reader,
+      await wallet.writeContract({
+        address: vault,
+        abi: agentVaultAbi,
+        functionName: 'settle',
+        args: [registry, [row]],
+      }),
+    );
   }
 
   async function claimed(agentId: bigint): Promise<bigint> {
@@ -286,6 +323,8 @@ export async function startWorld(options: { readonly agents: number } = { agents
     storage,
     operator,
     operatorKey: keys.OPERATOR_KEY,
+    receiptKey: keys.RECEIPT_KEY,
+    settleByHand,
     lies,
     vault,
     anchor,
