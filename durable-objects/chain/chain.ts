@@ -52,7 +52,10 @@ export class Chain extends DurableObject<Env> {
 
   /** What has become of a transaction asked for under a key; `undefined` when none was. */
   stateOf(key: string): TransactionState | undefined {
-    return this.#transactions.state(key);
+    const state = this.#transactions.state(key);
+    // Whoever asks relies on it being looked after, whatever became of the alarm it was queued with.
+    if (state?.state === 'pending') this.#alarm.noLaterThan(Date.now() + pollMs);
+    return state;
   }
 
   /** Takes note of what published receipts have earned; it is claimed from the vault when that is worth its gas. */
