@@ -18,6 +18,8 @@ export type ChainConfig = {
   /** Between two looks at what happened to accounts. */
   readonly watchEveryMs: number;
   readonly asset: { readonly symbol: string; readonly decimals: number };
+  /** One unit of the asset in USD, as a decimal number: the price list is converted at it. Without it prices are in 0G. */
+  readonly usdPerAsset?: string;
   /** No transaction is sent for more than this, wei per gas: above it everything waits, and says so. */
   readonly maxFeePerGas: bigint;
   readonly settlement: SettlementPolicy;
@@ -190,6 +192,7 @@ function readChains(json: string | undefined): ChainConfig[] {
         symbol: text(name('asset.symbol'), asset['symbol']),
         decimals: positiveInteger(name('asset.decimals'), String(asset['decimals'])),
       },
+      ...readRate(name('usdPerAsset'), entry['usdPerAsset'], asset),
       maxFeePerGas: amount(name('maxFeePerGas'), entry['maxFeePerGas'] ?? '500000000000'),
       settlement: readSettlement(name('settlement'), entry['settlement']),
       terms: {
@@ -239,6 +242,22 @@ function positiveInteger(name: string, value: string | undefined, least = 1): nu
   const number = Number(value);
   if (!Number.isSafeInteger(number) || number < least) throw bad(name, `an integer of at least ${least}`);
   return number;
+}
+
+/** An asset without a rate has the prices that are listed in 0G, so it has to be 0G, or a token worth as much. */
+function readRate(
+  name: string,
+  rate: unknown,
+  asset: Readonly<Record<string, unknown>>,
+): { readonly usdPerAsset?: string } {
+  if (rate === undefined) {
+    if (asset['decimals'] === 18) return {};
+    throw bad(name, 'given for an asset that does not have the 18 decimals of 0G');
+  }
+  if (typeof rate === 'string' && /^\d+(\.\d{1,18})?$/.test(rate) && Number(rate) > 0) {
+    return { usdPerAsset: rate };
+  }
+  throw bad(name, 'what one unit of the asset is worth in USD, as a decimal string');
 }
 
 /** The deployment's tiers for agents of one chain; whoever is in none of them is in the default tier. */

@@ -57,6 +57,8 @@ export type PriceTable = {
   /** The chains whose vaults this table prices; all of them where absent. */
   readonly chainIds?: readonly number[];
   readonly basis: string;
+  /** What one unit of the asset is worth in USD, where the rates were converted at it. */
+  readonly usdPerAsset?: string;
   readonly models: { readonly [id: string]: ModelPrice };
 };
 
@@ -89,7 +91,7 @@ const isCount = (value: unknown, min: number): value is number =>
  */
 export function readPriceTable(value: unknown): Result<PriceTable, string> {
   if (!isObject(value)) return refuse('the price table is not an object');
-  const stranger = unknownMember(value, ['version', 'asset', 'chainIds', 'basis', 'models']);
+  const stranger = unknownMember(value, ['version', 'asset', 'chainIds', 'basis', 'usdPerAsset', 'models']);
   if (stranger) return refuse(`${stranger}: unknown member`);
   if (!isCount(value['version'], 1)) return refuse('version: a whole number from 1');
   if (!isText(value['asset'])) return refuse('asset: a symbol');
@@ -97,6 +99,9 @@ export function readPriceTable(value: unknown): Result<PriceTable, string> {
   const chains = value['chainIds'];
   if (chains !== undefined && !(Array.isArray(chains) && chains.every((id) => isCount(id, 1))))
     return refuse('chainIds: a list of chain ids');
+  const rate = value['usdPerAsset'];
+  if (rate !== undefined && !(typeof rate === 'string' && /^\d+(\.\d{1,18})?$/.test(rate)))
+    return refuse('usdPerAsset: a decimal number as a string');
   const models = value['models'];
   if (!isObject(models) || Object.keys(models).length === 0) return refuse('models: at least one');
   for (const [id, model] of Object.entries(models)) {

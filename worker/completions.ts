@@ -4,13 +4,13 @@ import type { Hex } from 'viem';
 import { toHex } from '../protocol/hex.ts';
 import type { SignedVoucher } from '../protocol/money/voucher.ts';
 import { parsePaymentSignature, paymentSignatureHeader } from '../protocol/money/x402.ts';
-import { type PriceTable, priceTableHash } from '../protocol/price-table.ts';
-import { prices } from '../protocol/prices.ts';
+import type { PriceTable } from '../protocol/price-table.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { usedWhenAbandoned } from './abandoned.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
+import { pricesOf } from './chain-prices.ts';
 import { readChatRequest } from './chat-request.ts';
 import { deliverStream } from './deliver-stream.ts';
 import { deliverWhole } from './deliver-whole.ts';
@@ -25,8 +25,6 @@ import type { RequestRefusal } from './request-refusal.ts';
 import { readResponsesRequest } from './responses-request.ts';
 import type { OpenStream, WholeAnswer } from './upstreams/attempt.ts';
 import { openUpstream } from './upstreams/open.ts';
-
-const priceTable = priceTableHash(prices);
 
 /** Reads and prices a body: what may be asked at one endpoint. */
 type ReadRequest = (body: Uint8Array, table: PriceTable) => Result<PricedRequest, RequestRefusal>;
@@ -56,7 +54,7 @@ async function serve(call: Call, read: ReadRequest): Promise<Response> {
     const caller = await authenticate(call, body.value, 'spends'); //  1 identity
     if (!caller.ok) return refused(caller.error);
 
-    const priced = read(body.value, prices); //                        2 pricing
+    const priced = read(body.value, pricesOf(caller.value.chain).table); //       2 pricing
     if (!priced.ok) return refused({ ...priced.error, detail: priced.error.message });
 
     const delivered = await fulfil(call, caller.value, priced.value, toHex(sha256(body.value)), room);
@@ -105,7 +103,7 @@ export async function begin(
 ): Promise<Result<Begun, Unreserved>> {
   const voucher = voucherOf(call, caller.account.chainId);
   if (!voucher.ok) return voucher;
-  const hold = await reserve(call, caller, priced, priceTable, requestHash, voucher.value); // 3 reserve
+  const hold = await reserve(call, caller, priced, pricesOf(caller.chain).hash, requestHash, voucher.value); // 3 reserve
   if (!hold.ok) return hold;
   if (call.request.signal.aborted) {
     // Nothing has been sent for a client that has already gone.

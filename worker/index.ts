@@ -8,6 +8,7 @@ import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-rou
 import { mcp, mcpElsewise } from './mcp.ts';
 import { problemResponse } from './problem.ts';
 import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
+import { quote } from './quote.ts';
 
 export { AgentAccount } from '../durable-objects/account/agent-account.ts';
 export { Chain } from '../durable-objects/chain/chain.ts';
@@ -22,6 +23,7 @@ const router = Router<Routed, [Call]>()
   .post('/v1/responses', (_, call) => responses(call))
   .post('/mcp', (_, call) => mcp(call))
   .all('/mcp', (_, call) => mcpElsewise(call))
+  .post('/v1/quote', (_, call) => quote(call))
   .get('/v1/models', (_, call) => models(call))
   .get('/v1/prices', (_, call) => priceList(call))
   .get('/v1/account', (_, call) => account(call))

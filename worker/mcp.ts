@@ -16,6 +16,7 @@ import { accountOf, askAccount } from './account-call.ts';
 import { authenticate } from './authenticate.ts';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
+import { pricesOf } from './chain-prices.ts';
 import { readChatRequest } from './chat-request.ts';
 import { type Begun, begin, busy, expectedBytes, outliving } from './completions.ts';
 import { captureWhole } from './deliver-whole.ts';
@@ -179,7 +180,8 @@ async function use(
       const caller = await authenticate(call, body, 'spends');
       if (!caller.ok) return caller;
       const asked = new TextEncoder().encode(JSON.stringify(given));
-      const read = tool === 'chat' ? readChatRequest(asked, prices) : readEmbeddingsRequest(asked, prices);
+      const { table } = pricesOf(caller.value.chain);
+      const read = tool === 'chat' ? readChatRequest(asked, table) : readEmbeddingsRequest(asked, table);
       if (!read.ok)
         return refuse({ ...read.error, detail: `${read.error.param ?? ''}: ${read.error.message}` });
       const begun = await begin(call, caller.value, read.value, toHex(sha256(body)), room);

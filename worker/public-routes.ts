@@ -1,26 +1,28 @@
 // What anyone may read: models, prices, the log, the deployment's own description, health.
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { hexToBytes } from '@noble/hashes/utils.js';
-import { keyOf } from '../durable-objects/config.ts';
+import { chainOf, keyOf } from '../durable-objects/config.ts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { discoveryDocument } from '../protocol/identity/discovery.ts';
 import { formatVerifierKey } from '../protocol/log/note.ts';
 import { parseTilePath } from '../protocol/log/tile-path.ts';
-import { priceTableHash } from '../protocol/price-table.ts';
-import { prices } from '../protocol/prices.ts';
 import type { Call } from './call.ts';
+import { pricesOf } from './chain-prices.ts';
 import { json } from './json-response.ts';
 import { problemResponse } from './problem.ts';
+import { chainAsked } from './quote.ts';
 import { routePolicy } from './route-policy.ts';
 
-const priceTable = priceTableHash(prices);
 /** When the price table was made: the OpenAI shape wants a creation time for each model. */
 const pricesSince = 1_767_225_600;
 
 export function models(call: Call): Response {
+  const chain = chainAsked(call);
+  if (!chain.ok) return problemResponse(chain.error, call.id, true);
+  const { table, hash } = pricesOf(chain.value);
   return json(call, {
     object: 'list',
-    data: Object.entries(prices.models).map(([id, model]) => ({
+    data: Object.entries(table.models).map(([id, model]) => ({
       id,
       object: 'model',
       created: pricesSince,
@@ -30,13 +32,17 @@ export function models(call: Call): Response {
       max_output_tokens: model.maxOutputTokens,
       max_image_tokens: model.maxImageTokens ?? null,
       serves: model.serves ?? 'chat',
-      price: { asset: prices.asset, per_tokens: 1_000_000, tiers: model.tiers },
+      price: { asset: table.asset, per_tokens: 1_000_000, tiers: model.tiers },
     })),
-    price_table: priceTable,
+    price_table: hash,
   });
 }
 
-export const priceList = (call: Call): Response => json(call, { hash: priceTable, table: prices });
+/** The table of one chain's asset: `?chainId=`, else the home chain's. */
+export function priceList(call: Call): Response {
+  const chain = chainAsked(call);
+  return chain.ok ? json(call, pricesOf(chain.value)) : problemResponse(chain.error, call.id, true);
+}
 
 /** What a client needs to verify everything else; each key can be checked against the anchor contract. */
 export function deployment(call: Call): Response {
@@ -44,8 +50,11 @@ export function deployment(call: Call): Response {
   const publicKey = ed25519.getPublicKey(hexToBytes(keyOf(call.env, 'CHECKPOINT_KEY').slice(2)));
   return json(call, {
     publicOrigin,
-    priceTable,
-    chains: chains.map(({ chainId, vault, registries, asset }) => ({ chainId, vault, registries, asset })),
+    priceTable: pricesOf(homeChain(call)).hash,
+    chains: chains.map((chain) => {
+      const { chainId, vault, registries, asset } = chain;
+      return { chainId, vault, registries, asset, priceTable: pricesOf(chain).hash };
+    }),
     log: {
       logId: log.logId,
       origin: log.origin,
@@ -136,6 +145,12 @@ export async function health(call: Call): Promise<Response> {
     status: ok ? 200 : 503,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
   });
+}
+
+function homeChain({ config }: Call) {
+  const chain = chainOf(config, config.log.chainId);
+  if (chain === undefined) throw new Error('the home chain is configured, or nothing starts');
+  return chain;
 }
 
 const logOf = (call: Call) => call.env.RECEIPT_LOG.getByName(call.config.log.logId);
