@@ -2,10 +2,10 @@
 // costs no rows and no calls. Good requests cost nothing here, however many: the agent's own limits are in its account.
 import type { Problem } from './problem.ts';
 
-/** Refusals one address may collect at once. */
-const burst = 120;
+/** Refusals one address may collect at once: two hundred calls of an agent that has run dry are no flood. */
+const burst = 400;
 /** Refusals it may go on collecting, per second. */
-const perSecond = 2;
+const perSecond = 10;
 /** Addresses remembered. The oldest is forgotten first: a flood from everywhere is the platform's to stop. */
 const addressesMax = 10_000;
 
