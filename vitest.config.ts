@@ -4,8 +4,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/bundle.ts'],
-    // Stacks and fuzzers both want the processor: more files at once would only make each slower.
-    maxWorkers: 2,
+    // Most of a stack test is waiting (for blocks, seals, deadlines): four at once keep two cores busy.
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
