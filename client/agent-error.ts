@@ -9,7 +9,9 @@ export type AgentErrorCode =
   /** The gateway's description of itself or of the account cannot be read, or contradicts what was pinned or the chain. */
   | 'gateway_unusable'
   /** The chain could not be asked. */
-  | 'chain_unavailable';
+  | 'chain_unavailable'
+  /** A transaction was refused or reverted. */
+  | 'transaction_failed';
 
 /** Every error this client throws on its own account. `code` is stable; the message says what to do. */
 export class AgentError extends Error {

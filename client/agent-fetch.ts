@@ -24,6 +24,7 @@ import {
   urlOf,
 } from './outgoing-request.ts';
 import { readPaymentDemand } from './payment-demand.ts';
+import { readProblem } from './problem-detail.ts';
 import { type CallOutcome, type CheckedReceipt, ReceiptDesk, type ReceiptProblem } from './receipt-desk.ts';
 import { readVault } from './vault-on-chain.ts';
 import { type Exposure, VoucherBook } from './voucher-book.ts';
@@ -225,7 +226,8 @@ export function createAgentFetch(options: AgentFetchOptions): AgentFetch {
       } catch (error) {
         if (!(error instanceof GatewayRefusal)) throw error;
         const { status } = error.response;
-        throw unusable(`/v1/account answered ${status}: ${await error.response.text()}`);
+        const { code, detail } = await readProblem(error.response);
+        throw unusable(`/v1/account answered ${status} ${code}: ${detail.replace(/\.$/, '')}`);
       }
     },
     deployment: link.deployment,

@@ -11,6 +11,8 @@ export type Deployment = {
     readonly chainId: number;
     readonly vault: Address;
     readonly registries: readonly Address[];
+    /** What amounts are shown in; undefined where the gateway does not say. */
+    readonly asset: { readonly symbol: string; readonly decimals: number } | undefined;
   }[];
   readonly log: {
     readonly logId: Hex;
@@ -45,7 +47,12 @@ export function readDeployment(json: unknown): Result<Deployment, string> {
     if (chainId === undefined || vault === undefined || registries.includes(undefined)) {
       return refuse('chains: {chainId, vault, registries}');
     }
-    served.push({ chainId, vault, registries: registries.filter((registry) => registry !== undefined) });
+    served.push({
+      chainId,
+      vault,
+      registries: registries.filter((registry) => registry !== undefined),
+      asset: readAsset(chain['asset']),
+    });
   }
   if (!isRecord(log)) return refuse('log: an object');
   const { origin, checkpointKey } = log;
@@ -81,6 +88,19 @@ export function readPrices(json: unknown): Result<KnownPrices, string> {
   if (!table.ok) return refuse(`table: ${table.error}`);
   const hash = priceTableHash(table.value);
   return json['hash'] === hash ? ok({ hash, table: table.value }) : refuse(`hash: the table's is ${hash}`);
+}
+
+/** For people to read, so it is kept from saying more than a symbol does. */
+function readAsset(json: unknown): { symbol: string; decimals: number } | undefined {
+  if (!isRecord(json)) return undefined;
+  const { symbol } = json;
+  const decimals = wholeNumber(json['decimals']);
+  return typeof symbol === 'string' &&
+    /^[\w.$-]{1,12}$/.test(symbol) &&
+    decimals !== undefined &&
+    decimals <= 36
+    ? { symbol, decimals }
+    : undefined;
 }
 
 const wholeNumber = (value: unknown): number | undefined =>

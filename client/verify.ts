@@ -6,6 +6,7 @@ import { parseTlogProof } from '../protocol/log/tlog-proof.ts';
 import { receiptSigner, type SignedReceipt } from '../protocol/receipt.ts';
 import { AgentError } from './agent-error.ts';
 import type { AgentFetch } from './agent-fetch.ts';
+import { readProblem } from './problem-detail.ts';
 import {
   type AnchoredHead,
   type AnchorReading,
@@ -145,11 +146,11 @@ export async function fetchProofFor(
     if (response && response.status !== 404) {
       throw new AgentError(
         'gateway_unusable',
-        `The proof of receipt ${sequence}: ${await reasonOf(response)}`,
+        `The proof of receipt ${sequence}: ${(await readProblem(response)).detail}`,
       );
     }
     if (Date.now() + pollMs > deadline) {
-      const why = response ? await reasonOf(response) : 'nothing is anchored yet';
+      const why = response ? (await readProblem(response)).detail : 'nothing is anchored yet';
       throw new AgentError('gateway_unusable', `There is no proof of receipt ${sequence} yet: ${why}`);
     }
     await response?.body?.cancel();
@@ -166,17 +167,6 @@ function ask(
   const query = size === undefined ? '' : `?size=${size}`;
   const url = `${agentFetch.gateway}/v1/receipts/${sequence}/proof${query}`;
   return agentFetch(url, signal ? { signal } : {});
-}
-
-async function reasonOf(response: Response): Promise<string> {
-  const text = await response.text();
-  try {
-    const { detail } = JSON.parse(text) as { detail?: unknown };
-    if (typeof detail === 'string') return detail;
-  } catch {
-    // not problem+json
-  }
-  return `${response.status} ${text.slice(0, 200)}`;
 }
 
 function delay(ms: number, signal: AbortSignal | undefined): Promise<void> {
