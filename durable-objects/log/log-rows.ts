@@ -127,13 +127,13 @@ export class LogRows {
     );
   }
 
-  /** Appends from an index on, in order, at most so many. */
-  appendsFrom(index: number, limit: number): Append[] {
+  /** The appends that begin within so many entries from an index on, in order. */
+  appendsFrom(index: number, entries: number): Append[] {
     return this.#sql
       .exec<AppendRow>(
-        'SELECT * FROM appends WHERE first_index >= ? ORDER BY first_index LIMIT ?',
+        'SELECT * FROM appends WHERE first_index >= ? AND first_index < ? ORDER BY first_index',
         index,
-        limit,
+        index + entries,
       )
       .toArray()
       .map(appendOf);

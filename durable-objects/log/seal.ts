@@ -4,8 +4,8 @@ import { append as appendToTree } from '../../protocol/log/append.ts';
 import { type Claim, encodeBlob } from '../../protocol/log/blob.ts';
 import { signCheckpoint } from '../../protocol/log/checkpoint.ts';
 import type { LogDomain } from '../../protocol/log/head.ts';
-import { leafHash } from '../../protocol/log/merkle.ts';
-import { inclusionProofFrom, readOnce, type TileBytes, type TileSource } from '../../protocol/log/tiles.ts';
+import { inclusionProof, leafHash } from '../../protocol/log/merkle.ts';
+import { nodesOnce, type TileBytes, type TileSource } from '../../protocol/log/tiles.ts';
 import { type Receipt, signReceipt } from '../../protocol/receipt.ts';
 import type { Append } from './log-rows.ts';
 
@@ -69,11 +69,11 @@ function claimSheet(
   size: number,
   receiptKey: Hex,
 ): Claim[] {
-  const read = readOnce(tiles);
+  const nodes = nodesOnce(tiles);
   const last = new Map(appends.map((append) => [append.account, append]));
   return [...last.values()].map((append) => {
     const index = append.firstIndex + append.entries.length - 1;
-    const proof = inclusionProofFrom(read, size, index);
+    const proof = inclusionProof(nodes, size, index);
     if (!proof.ok) throw new Error(`no proof for entry ${index} of ${size}: ${JSON.stringify(proof.error)}`);
     return { signed: signReceipt(lastReceipt(append), receiptKey), index, proof: proof.value };
   });

@@ -17,6 +17,7 @@ import {
   type MerkleRefusal,
   type Node,
   type NodeSource,
+  nodeHash,
   rootFrom,
   rootNodes,
   rootOf,
@@ -71,6 +72,28 @@ export function consistencyProofFrom(
   newSize: number,
 ): Result<Uint8Array[], TileRefusal> {
   return named(consistencyProof(nodesOf(source), oldSize, newSize), newSize);
+}
+
+/** The tree's nodes, each hashed once however many proofs pass it: for a source that does not change meanwhile. */
+export function nodesOnce(source: TileSource): NodeSource {
+  const read = readOnce(source);
+  const known = new Map<string, Uint8Array | undefined>();
+  const node: NodeSource = (level, index) => {
+    const key = `${level}/${index}`;
+    if (known.has(key)) return known.get(key);
+    const hash = level % TILE_HEIGHT === 0 ? ofTile(level, index) : ofChildren(level, index);
+    known.set(key, hash);
+    return hash;
+  };
+  const ofTile = (level: number, index: number): Uint8Array | undefined => {
+    const { first, count, ...tile } = placeOf({ level, index });
+    return hashesOf(read, { ...tile, width: first + count })?.at(-1);
+  };
+  const ofChildren = (level: number, index: number): Uint8Array | undefined => {
+    const [left, right] = [node(level - 1, index * 2), node(level - 1, index * 2 + 1)];
+    return left && right && nodeHash(left, right);
+  };
+  return node;
 }
 
 /** The tiles {@link rootAt} will read, each as wide as a tree of that size has it. */
