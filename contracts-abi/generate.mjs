@@ -14,7 +14,14 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 const generated = join(here, 'generated');
-const contracts = ['AgentVault', 'ReceiptAnchor', 'IdentityRegistry', 'SmartAccount', 'SmartAccountFactory'];
+const contracts = [
+  'AgentVault',
+  'ReceiptAnchor',
+  'OperatorBond',
+  'IdentityRegistry',
+  'SmartAccount',
+  'SmartAccountFactory',
+];
 const banner = '// Written by contracts-abi/generate.mjs from contracts/src. Do not edit.\n';
 
 /** `AgentVault` -> `agentVault`. */
