@@ -119,7 +119,7 @@ describe.each<[Fault, readonly string[]]>([
 });
 
 describe('random schedules', () => {
-  test.each(Array.from({ length: 8 * long }, (_, seed) => seed + 1))('seed %i', async (seed) => {
+  test.each(Array.from({ length: 4 * long }, (_, seed) => seed + 1))('seed %i', async (seed) => {
     const random = randomOf(seed);
     const pick = (n: number): number => Math.floor(random() * n);
     const run = await world.openLog();
