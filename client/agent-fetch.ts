@@ -23,12 +23,23 @@ import {
   signCall,
   urlOf,
 } from './outgoing-request.ts';
+import { isFailedTool, isPaid, isPrivate } from './paid-route.ts';
 import { readPaymentDemand } from './payment-demand.ts';
 import { readProblem } from './problem-detail.ts';
-import { type CallOutcome, type CheckedReceipt, ReceiptDesk, type ReceiptProblem } from './receipt-desk.ts';
+import {
+  type CallOutcome,
+  type CheckedReceipt,
+  isEventStream,
+  ReceiptDesk,
+  type ReceiptProblem,
+  receiptHeader,
+  type SentCall,
+} from './receipt-desk.ts';
+import { type Ending, RetriedCalls } from './retried-calls.ts';
 import { readVault } from './vault-on-chain.ts';
 import { type Exposure, VoucherBook } from './voucher-book.ts';
 import { VoucherLimitError, type VoucherLimits } from './voucher-limit.ts';
+import type { BodyEnding } from './watched-body.ts';
 
 /** What signs a voucher. */
 export type VoucherSigner = {
@@ -138,9 +149,35 @@ export function createAgentFetch(options: AgentFetchOptions): AgentFetch {
     onProblem: options.onProblem,
     now,
   });
+  const retried = new RetriedCalls(now);
   let refused: { readonly requestHash: Hex; readonly spent: bigint; readonly error: Error } | undefined;
 
-  async function paidCall(request: OutgoingRequest, init: RequestInit | undefined): Promise<Response> {
+  /** One call, however often a client library repeats it: a lost answer is not paid twice. */
+  async function paidOnce(request: OutgoingRequest, init: RequestInit | undefined): Promise<Response> {
+    if (request.headers.has(idempotencyHeader)) return paidCall(request, init);
+    const call = retried.begin(request.requestHash, request.headers.get(retryCountHeader) === '0');
+    const headers = new Headers(request.headers);
+    headers.set(idempotencyHeader, call.key);
+    // A whole answer can be had again under its key. The rest of a stream cannot: who saw its beginning decides.
+    const bodyEnded = (how: BodyEnding): void => {
+      if (how === 'broken') retried.end(call, 'lost');
+    };
+    try {
+      const response = await paidCall({ ...request, headers }, init, bodyEnded);
+      retried.end(call, await endingOf(response));
+      return response;
+    } catch (error) {
+      // What this client refused by itself never left; anything else may have arrived.
+      retried.end(call, error instanceof AgentError ? 'answered' : 'lost');
+      throw error;
+    }
+  }
+
+  async function paidCall(
+    request: OutgoingRequest,
+    init: RequestInit | undefined,
+    bodyEnded?: (how: BodyEnding) => void,
+  ): Promise<Response> {
     const { signal, requestHash } = request;
     signal?.throwIfAborted();
     if (refused?.requestHash === requestHash && refused.spent === book.exposure.spent) throw refused.error;
@@ -156,10 +193,20 @@ export function createAgentFetch(options: AgentFetchOptions): AgentFetch {
     const tried = await attempt(request, init, await orAborted(book.attach(), signal));
     const voucher =
       tried.response.status === 402 ? await demanded(tried.response, first, request) : undefined;
-    if (voucher === undefined) return desk.watch(tried.response, tried.sent);
+    if (voucher === undefined) return answered(tried, bodyEnded);
     await tried.response.body?.cancel();
-    const again = await attempt(request, init, voucher);
-    return desk.watch(again.response, again.sent);
+    return answered(await attempt(request, init, voucher), bodyEnded);
+  }
+
+  async function answered(
+    { sent, response }: { readonly sent: SentCall; readonly response: Response },
+    bodyEnded: ((how: BodyEnding) => void) | undefined,
+  ): Promise<Response> {
+    if (response.headers.has(receiptHeader) || !(await isFailedTool(sent.url, response)))
+      return desk.watch(response, sent, isEventStream(response) ? undefined : bodyEnded);
+    sent.open = false;
+    desk.forget(sent);
+    return response;
   }
 
   async function attempt(
@@ -209,7 +256,7 @@ export function createAgentFetch(options: AgentFetchOptions): AgentFetch {
     const url = urlOf(input);
     if (url?.origin !== origin) return send(input, init);
     const request = await readOutgoing(url, input, init);
-    if (isPaid(request)) return paidCall(request, init);
+    if (isPaid(request)) return paidOnce(request, init);
     const headers = isPrivate(url)
       ? (await signCall(request, wallet, agent, now())).headers
       : request.headers;
@@ -279,13 +326,18 @@ function transmit(
   });
 }
 
-/** Calls that cost money: POSTs to the routes models answer on. */
-const isPaid = ({ method, url }: OutgoingRequest): boolean =>
-  method === 'POST' && /^\/v1\/(chat\/completions|completions|embeddings|responses)$/.test(url.pathname);
+const idempotencyHeader = 'idempotency-key';
+/** The stock OpenAI client counts its repetitions here. */
+const retryCountHeader = 'x-stainless-retry-count';
 
-/** What anyone may read needs no signature; a wallet may have to ask its user for each one. */
-const isPrivate = (url: URL): boolean =>
-  url.pathname.startsWith('/v1/') && !/^\/v1\/(models(\/.*)?|prices)$/.test(url.pathname);
+/** What this answer means for the call's key. A refusal's body stays to be read. */
+async function endingOf(response: Response): Promise<Ending> {
+  if (response.status >= 500) return 'lost';
+  if (response.status !== 409) return 'answered';
+  const { code } = await readProblem(response.clone());
+  if (code === 'idempotency_in_progress') return 'lost';
+  return code === 'already_answered' ? 'spent' : 'answered';
+}
 
 /** What several calls share goes on when one of them is aborted. */
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -36,7 +36,7 @@ export type ReceiptProblem = {
 export type CallOutcome =
   | { readonly kind: 'receipt'; readonly receipt: CheckedReceipt }
   | { readonly kind: 'problem'; readonly problem: ReceiptProblem }
-  /** The caller left before the receipt came; `reconcile` asks for it. */
+  /** The caller left, or the connection broke, before the receipt came; `reconcile` asks for it. */
   | { readonly kind: 'left' };
 
 /** Thrown in strict mode by reading the body to its end. */
@@ -54,6 +54,8 @@ export class ReceiptMismatchError extends AgentError {
 /** A call that was sent and whose receipt has not come. */
 export type SentCall = Pick<Exchange, 'authorization' | 'requestHash' | 'model' | 'sentAt' | 'epoch'> & {
   readonly url: string;
+  /** Its Idempotency-Key: of several tries under one key the gateway charges one. */
+  readonly key: string | undefined;
   /** Its answer is still being waited for or read: the receipt may yet come by itself. */
   open: boolean;
   /** What is wrong with its receipt has been said. */
@@ -75,7 +77,8 @@ export type ReceiptDeskOptions = {
   readonly now: () => number;
 };
 
-const receiptHeader = 'Tallystick-Receipt';
+export const receiptHeader = 'Tallystick-Receipt';
+const replayedHeader = 'idempotency-replayed';
 const evidenceHeader = 'Tallystick-Evidence';
 const receiptsKept = 100;
 const missingKept = 1_000;
@@ -83,6 +86,9 @@ const missingKept = 1_000;
 const clockSkew = 60;
 /** Pages of receipts read in one reconciliation. */
 const pagesMax = 50;
+
+export const isEventStream = (response: Response): boolean =>
+  /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
 
 /** What was seen of an answer. */
 type Answer = {
@@ -102,6 +108,8 @@ export class ReceiptDesk {
   readonly #outcomes = new WeakMap<Response, Promise<CallOutcome>>();
   readonly #reading = new Set<Promise<unknown>>();
   readonly #sent = new Map<Hex, SentCall>();
+  /** Calls whose receipt was right, and whose answer was not seen: it may come yet, to a repetition. */
+  readonly #unread = new Map<Hex, SentCall>();
   #reconciling: Promise<number> | undefined;
 
   constructor(options: ReceiptDeskOptions) {
@@ -135,15 +143,23 @@ export class ReceiptDesk {
       sentAt: call.sentAt,
       epoch: this.#options.epoch(),
       url: request.url.href,
+      key: request.headers.get('idempotency-key') ?? undefined,
       open: true,
       reported: false,
     };
     this.#sent.set(sent.authorization, sent);
-    for (const oldest of this.#sent.keys()) {
-      if (this.#sent.size <= missingKept) break;
-      this.#sent.delete(oldest);
-    }
+    keepNewest(this.#sent);
     return sent;
+  }
+
+  /** A repeated call is answered with the receipt of the first, which is the one that cost something. */
+  #askedFirst(response: Response, { receipt }: SignedReceipt, sent: SentCall): SentCall {
+    if (!response.headers.has(replayedHeader)) return sent;
+    const { authorization } = receipt;
+    const first = this.#sent.get(authorization) ?? this.#unread.get(authorization);
+    if (first?.requestHash !== sent.requestHash) return sent;
+    this.forget(sent);
+    return first;
   }
 
   /** The call was refused: it costs nothing. */
@@ -151,12 +167,15 @@ export class ReceiptDesk {
     this.#sent.delete(sent.authorization);
   }
 
-  /** The response as the caller gets it, its receipt checked by the time it has been read. */
-  watch(response: Response, sent: SentCall): Response {
+  /**
+   * The response as the caller gets it, its receipt checked by the time it has been read.
+   * @param ended told how the body ended, before the receipt is looked at
+   */
+  watch(response: Response, sent: SentCall, ended?: (how: BodyEnding) => void): Response {
     const header = response.headers.get(receiptHeader);
     if (!response.ok && header === null) return response;
     const scanner = createReceiptScanner();
-    const isStream = /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
+    const isStream = isEventStream(response);
     const usage = createUsageReader(isStream);
     const context = { url: sent.url, requestId: response.headers.get('x-request-id') ?? undefined };
     const ending = Promise.withResolvers<CallOutcome>();
@@ -186,9 +205,10 @@ export class ReceiptDesk {
             evidence: inHeader ?? scanner.evidence,
           }
         : unread;
-      return this.#judge(context, read.value, sent, answer);
+      return this.#judge(context, read.value, this.#askedFirst(response, read.value, sent), answer);
     };
     const finish = async (how: BodyEnding): Promise<void> => {
+      ended?.(how);
       try {
         const outcome = await conclude(how);
         ending.resolve(outcome);
@@ -282,10 +302,16 @@ export class ReceiptDesk {
       if (checked.ok) evidence = checked.value;
       else mismatches.push({ name: 'evidence', detail: checked.error });
     }
-    if (mismatches.length === 0) mismatches = this.#history.add(receipt);
+    const isKnown = this.#unread.has(sent.authorization);
+    if (mismatches.length === 0 && !isKnown) mismatches = this.#history.add(receipt);
     if (mismatches.length > 0) return this.#report(sent, { ...context, receipt: signed, mismatches });
     this.#sent.delete(sent.authorization);
-    spend(receipt.amount);
+    for (const other of this.#sent.values()) {
+      if (other.key !== undefined && other.key === sent.key && !other.open) this.forget(other);
+    }
+    if (answer.responseHash !== undefined) this.#unread.delete(sent.authorization);
+    else keepNewest(this.#unread.set(sent.authorization, sent));
+    if (!isKnown) spend(receipt.amount);
     const checked: CheckedReceipt = {
       signed,
       digest: receiptDigest(receipt),
@@ -293,9 +319,11 @@ export class ReceiptDesk {
       responseChecked: answer.responseHash !== undefined,
       evidence,
     };
+    const before = isKnown ? this.#receipts.findIndex(({ digest }) => digest === checked.digest) : -1;
+    if (before >= 0) this.#receipts.splice(before, 1);
     this.#receipts.push(checked);
     if (this.#receipts.length > receiptsKept) this.#receipts.shift();
-    onReceipt?.(checked);
+    if (!isKnown) onReceipt?.(checked);
     return { kind: 'receipt', receipt: checked };
   }
 
@@ -318,10 +346,19 @@ export class ReceiptDesk {
   }
 }
 
+function keepNewest(calls: Map<Hex, SentCall>): void {
+  for (const oldest of calls.keys()) {
+    if (calls.size <= missingKept) return;
+    calls.delete(oldest);
+  }
+}
+
 function modelOf(body: Uint8Array): string | undefined {
   try {
     const json: unknown = JSON.parse(new TextDecoder().decode(body));
-    const model = typeof json === 'object' && json !== null ? (json as { model?: unknown }).model : undefined;
+    if (typeof json !== 'object' || json === null) return undefined;
+    const asked = json as { model?: unknown; params?: { arguments?: { model?: unknown } } };
+    const model = asked.params === undefined ? asked.model : asked.params.arguments?.model;
     return typeof model === 'string' ? model : undefined;
   } catch {
     return undefined; // not JSON: the gateway will say so

@@ -21,5 +21,6 @@ export {
   ReceiptMismatchError,
   type ReceiptProblem,
 } from './receipt-desk.ts';
+export { createSigningFetch, type SigningFetchOptions } from './signing-fetch.ts';
 export type { Exposure } from './voucher-book.ts';
 export { type RefusedDemand, VoucherLimitError, type VoucherLimits } from './voucher-limit.ts';
