@@ -1,4 +1,4 @@
-// Writes the contracts' ABIs and creation bytecode as TypeScript, from a build of its own.
+// Writes the contracts' ABIs, creation bytecode and what their deployed code has to be as TypeScript, from a build of its own.
 //
 //   node contracts-abi/generate.mjs           writes contracts-abi/generated/
 //   node contracts-abi/generate.mjs --check   exits 1 if what is there is not what it would write
@@ -10,6 +10,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keccak256 } from 'viem';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
@@ -45,6 +46,17 @@ function build() {
   }
 }
 
+/** What deployed code is compared with: its length, where the constructor writes, and the hash of all the rest. */
+function runtime({ object, immutableReferences = {} }) {
+  const code = Buffer.from(object.slice(2), 'hex');
+  const immutables = Object.values(immutableReferences)
+    .flat()
+    .map(({ start, length }) => [start, length])
+    .sort(([a], [b]) => a - b);
+  for (const [start, length] of immutables) code.fill(0, start, start + length);
+  return { bytes: code.length, immutables, maskedHash: keccak256(code) };
+}
+
 /** The generated files' texts by path below `generated/`. */
 function files() {
   return build().flatMap(({ name, artifact }) => [
@@ -55,6 +67,10 @@ function files() {
     [
       `${name}.bytecode.ts`,
       `${banner}export const ${camel(name)}Bytecode: \`0x\${string}\` =\n  '${artifact.bytecode.object}';\n`,
+    ],
+    [
+      `${name}.runtime.ts`,
+      `${banner}export const ${camel(name)}Runtime = ${JSON.stringify(runtime(artifact.deployedBytecode))} as const;\n`,
     ],
   ]);
 }

@@ -1,60 +1,26 @@
-import { type Abi, type Address, type Hex, parseEther, parseEventLogs } from 'viem';
-import { agentVaultBytecode } from '../contracts-abi/generated/AgentVault.bytecode.ts';
+import { type Address, type Hex, parseEther, parseEventLogs } from 'viem';
+import { deployContract, mined } from '../contracts/deploy-contract.ts';
+import { anchorContract, localRegistry, type VaultSettings, vaultOf } from '../contracts/deployable.ts';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
-import { identityRegistryBytecode } from '../contracts-abi/generated/IdentityRegistry.bytecode.ts';
 import { identityRegistryAbi } from '../contracts-abi/generated/IdentityRegistry.ts';
-import { receiptAnchorBytecode } from '../contracts-abi/generated/ReceiptAnchor.bytecode.ts';
 import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import type { ChainClient, Wallet } from './clients.ts';
 
 const zeroAddress: Address = `0x${'00'.repeat(20)}`;
 
-/** Sends a transaction and waits until it is mined; throws if it reverted. */
-export async function mined(reader: ChainClient, hash: Hex) {
-  const receipt = await reader.waitForTransactionReceipt({ hash, pollingInterval: 50 });
-  if (receipt.status !== 'success') throw new Error(`transaction ${hash} reverted`);
-  return receipt;
-}
-
-async function deploy(
-  reader: ChainClient,
-  wallet: Wallet,
-  contract: { readonly abi: Abi; readonly bytecode: Hex; readonly args: readonly unknown[] },
-): Promise<Address> {
-  const { contractAddress } = await mined(reader, await wallet.deployContract(contract));
-  if (!contractAddress) throw new Error('a deployment made no contract');
-  return contractAddress.toLowerCase() as Address;
-}
-
 /** A local registry, ABI-compatible with ERC-8004 2.0.0: on real chains the official one is used. */
-export const deployRegistry = (reader: ChainClient, wallet: Wallet): Promise<Address> =>
-  deploy(reader, wallet, { abi: identityRegistryAbi, bytecode: identityRegistryBytecode, args: [] });
+export const deployRegistry = async (reader: ChainClient, wallet: Wallet): Promise<Address> =>
+  (await deployContract(reader, wallet, localRegistry)).address;
 
-export const deployVault = (
+/** A vault for the chain's own asset, administered by the wallet. */
+export const deployVault = async (
   reader: ChainClient,
   wallet: Wallet,
-  vault: {
-    readonly registries: readonly Address[];
-    readonly operator: Address;
-    readonly payee: Address;
-    /** Seconds. */
-    readonly withdrawalDelay: bigint;
-    readonly gatewayOrigin: string;
-  },
-): Promise<Address> =>
-  deploy(reader, wallet, {
-    abi: agentVaultAbi,
-    bytecode: agentVaultBytecode,
-    args: [
-      vault.registries,
-      zeroAddress,
-      wallet.account.address,
-      vault.operator,
-      vault.payee,
-      vault.withdrawalDelay,
-      vault.gatewayOrigin,
-    ],
-  });
+  vault: Omit<VaultSettings, 'asset' | 'admin'>,
+): Promise<Address> => {
+  const settings = { ...vault, asset: zeroAddress, admin: wallet.account.address };
+  return (await deployContract(reader, wallet, vaultOf(settings))).address;
+};
 
 /** Deploys the anchor and opens a log on it; the wallet owns the log. */
 export async function deployAnchor(
@@ -67,11 +33,7 @@ export async function deployAnchor(
     readonly receiptKey: Address;
   },
 ): Promise<{ readonly anchor: Address; readonly logId: Hex }> {
-  const anchor = await deploy(reader, wallet, {
-    abi: receiptAnchorAbi,
-    bytecode: receiptAnchorBytecode,
-    args: [],
-  });
+  const { address: anchor } = await deployContract(reader, wallet, anchorContract);
   const opening = await reader.simulateContract({
     account: wallet.account,
     address: anchor,

@@ -3,10 +3,11 @@
 import { BaseError, ContractFunctionRevertedError, type Hex } from 'viem';
 import { mnemonicToAccount, privateKeyToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mined } from '../contracts/deploy-contract.ts';
 import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import { type Anvil, startAnvil } from '../dev/anvil.ts';
 import { type ChainClient, readerOf, walletOf } from '../dev/clients.ts';
-import { deployAnchor, mined } from '../dev/contracts.ts';
+import { deployAnchor } from '../dev/contracts.ts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { toHex } from '../protocol/hex.ts';
 import { append } from '../protocol/log/append.ts';

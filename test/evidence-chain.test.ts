@@ -15,12 +15,13 @@ import {
   submissionOf,
   verifyEvidence,
 } from '../client/evidence.ts';
+import { mined } from '../contracts/deploy-contract.ts';
 import { operatorBondBytecode } from '../contracts-abi/generated/OperatorBond.bytecode.ts';
 import { operatorBondAbi } from '../contracts-abi/generated/OperatorBond.ts';
 import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import { type Anvil, startAnvil } from '../dev/anvil.ts';
 import { readerOf, type Wallet, walletOf } from '../dev/clients.ts';
-import { deployAnchor, deployRegistry, fund, mined, registerAgent } from '../dev/contracts.ts';
+import { deployAnchor, deployRegistry, fund, registerAgent } from '../dev/contracts.ts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { type Evidence, formatEvidence, type SignedHead } from '../protocol/evidence/evidence.ts';
 import { evidenceOfOverdue } from '../protocol/evidence/overdue-receipt.ts';

@@ -12,6 +12,7 @@ import {
 } from 'viem';
 import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mined } from '../contracts/deploy-contract.ts';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { identityRegistryAbi } from '../contracts-abi/generated/IdentityRegistry.ts';
 import { smartAccountBytecode } from '../contracts-abi/generated/SmartAccount.bytecode.ts';
@@ -20,7 +21,7 @@ import { smartAccountFactoryBytecode } from '../contracts-abi/generated/SmartAcc
 import { smartAccountFactoryAbi } from '../contracts-abi/generated/SmartAccountFactory.ts';
 import { type Anvil, startAnvil } from '../dev/anvil.ts';
 import { type ChainClient, readerOf, type Wallet, walletOf } from '../dev/clients.ts';
-import { deployRegistry, deployVault, fund, mined, registerAgent } from '../dev/contracts.ts';
+import { deployRegistry, deployVault, fund, registerAgent } from '../dev/contracts.ts';
 import type { Stack } from '../dev/stack.ts';
 import { signRequest } from '../protocol/identity/sign-request.ts';
 import { rawAgent } from './raw-agent.ts';

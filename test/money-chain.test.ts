@@ -2,10 +2,10 @@
 import { parseEther } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mined } from '../contracts/deploy-contract.ts';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { identityRegistryAbi } from '../contracts-abi/generated/IdentityRegistry.ts';
 import { type Wallet, walletOf } from '../dev/clients.ts';
-import { mined } from '../dev/contracts.ts';
 import type { Stack } from '../dev/stack.ts';
 import { accountOf, until, vaultAccount } from './money.ts';
 import { type RawAgent, rawAgent } from './raw-agent.ts';

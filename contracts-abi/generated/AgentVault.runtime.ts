@@ -1,0 +1,2 @@
+// Written by contracts-abi/generate.mjs from contracts/src. Do not edit.
+export const agentVaultRuntime = {"bytes":17238,"immutables":[[930,32],[1578,32],[11812,32],[12040,32],[12194,32],[12280,32],[13283,32],[13327,32],[13370,32],[13479,32],[13712,32],[13776,32],[13818,32],[13860,32],[13941,32],[13981,32]],"maskedHash":"0x73fad1fbabbd5f2cfff81ceaa275721883bdb857df44b18d23fb05c6b273f1c9"} as const;
