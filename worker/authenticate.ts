@@ -8,7 +8,7 @@ import { type ContractAccount, proveAccount } from '../protocol/identity/account
 import { type AgentId, formatAgentId, parseAgentId } from '../protocol/identity/agent-id.ts';
 import { type VerifiedAgent, verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import { authorizationHash } from '../protocol/identity/personal-message.ts';
-import { targetOf } from '../protocol/identity/received-request.ts';
+import { fieldLinesOfHeaders, targetOf } from '../protocol/identity/received-request.ts';
 import { refusalOf } from '../protocol/identity/refusal.ts';
 import { isSessionKey, parseSessionKey, sessionKeyAuthorization } from '../protocol/identity/session-key.ts';
 import { authorizationKinds } from '../protocol/receipt.ts';
@@ -82,7 +82,12 @@ export async function authenticateSigned(
   const contractAccount = account.ok ? contractAccountFor(call, account.value) : undefined;
 
   const verified = await verifyAgentRequest(
-    { method: call.request.method, ...targetOf(call.request.url, call.config.publicOrigin), headers, body },
+    {
+      method: call.request.method,
+      ...targetOf(call.url, call.config.publicOrigin),
+      fields: fieldLinesOfHeaders(headers),
+      body,
+    },
     policy,
     {
       now: Math.floor(call.now() / 1000),

@@ -46,7 +46,14 @@ export type AccountProof =
       readonly message: string;
     };
 
-const WRAPPER_SUFFIX = '6492'.repeat(16);
+/** ERC-6492's mark: the last 32 bytes are 0x6492 again and again. */
+const isWrapped = (signature: Uint8Array): boolean => {
+  if (signature.length < 32) return false;
+  for (let i = signature.length - 32, high = true; i < signature.length; i++, high = !high) {
+    if (signature[i] !== (high ? 0x64 : 0x92)) return false;
+  }
+  return true;
+};
 
 const BAD_EOA =
   'the signature is not by the keyid address over this request, or not 65 bytes r || s || v with low s and v 27 or 28';
@@ -113,14 +120,15 @@ export const proveAccount = async (
   const { contractAccount } = ports;
   const { chainId, address } = keyid;
   const universal = policy.accounts === 'universal';
-  const signatureHex: Hex = `0x${bytesToHex(signature)}`;
-  const hash: Hex = `0x${bytesToHex(digest)}`;
+  // Only a chain wants hex, and most signatures are never shown to one.
+  const signatureHex = (): Hex => `0x${bytesToHex(signature)}`;
+  const hash = (): Hex => `0x${bytesToHex(digest)}`;
   const signedByKey = (): boolean =>
     isStrictSignature(signature) && ports.recover(digest, signature)?.toLowerCase() === address;
 
-  if (signature.length >= 32 && signatureHex.endsWith(WRAPPER_SUFFIX)) {
+  if (isWrapped(signature)) {
     if (!universal || contractAccount === undefined) return eoaOnly('an ERC-6492 signature');
-    const answer = await asked(() => contractAccount.verify6492(chainId, address, hash, signatureHex));
+    const answer = await asked(() => contractAccount.verify6492(chainId, address, hash(), signatureHex()));
     return verdict(answer, 'the ERC-6492 signature does not verify');
   }
 
@@ -140,7 +148,9 @@ export const proveAccount = async (
   }
   if (code) {
     if (!universal) return eoaOnly('an account with code');
-    const answer = await asked(() => contractAccount.isValidSignature(chainId, address, hash, signatureHex));
+    const answer = await asked(() =>
+      contractAccount.isValidSignature(chainId, address, hash(), signatureHex()),
+    );
     return verdict(answer, "the account's code does not accept the signature (ERC-1271)");
   }
   return signedByKey() ? proven('eoa') : bad(BAD_EOA);

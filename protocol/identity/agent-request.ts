@@ -2,7 +2,7 @@ import { ok, type Result } from '../result.ts';
 import { type AgentId, parseAgentId } from './agent-id.ts';
 import { type Ports, type Verified, verifyReadRequest } from './erc8128.ts';
 import type { Policy } from './policy.ts';
-import { fieldValue, type ReceivedRequest, readRequest } from './received-request.ts';
+import { fieldValue, type ReadRequest, type ReceivedRequest, readRequest } from './received-request.ts';
 import type { Refusal } from './refusal.ts';
 
 /** A request signed by an account, for an agent. Whether the account may speak for the agent is the registry's to say. */
@@ -22,7 +22,7 @@ export const agentPolicy = (policy: Policy): Policy =>
  * chain would answer ERC-1271 for the agent. An Agent-Id at fault is `principal_not_allowed`, before any cryptography.
  */
 export const verifyAgentRequest = async (
-  request: ReceivedRequest,
+  request: ReceivedRequest | ReadRequest,
   policy: Policy,
   ports: Ports,
 ): Promise<Result<VerifiedAgent, Refusal>> => {

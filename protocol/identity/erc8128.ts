@@ -1,11 +1,10 @@
-import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { ok, type Result, refuse } from '../result.ts';
 import { type AccountPorts, asked, type ProvenAccount, proveAccount } from './account-proof.ts';
 import { type Candidate, candidatesOf, type Fault } from './candidate.ts';
 import { verifyContentDigest } from './content-digest.ts';
 import { type Hashes, plainHashes } from './hashes.ts';
 import { type Keyid, parseKeyid } from './keyid.ts';
-import { personalMessageHash } from './personal-message.ts';
+import { personalTextHash } from './personal-message.ts';
 import { LIMITS, type Policy } from './policy.ts';
 import { fieldValue, type ReadRequest, type ReceivedRequest, readRequest } from './received-request.ts';
 import { acceptableComponents, type Refusal, refusalOf } from './refusal.ts';
@@ -211,7 +210,7 @@ const checkCandidate = (
     components: input.items.flatMap(({ value }) => (value.type === 'string' ? [value.value] : [])),
     signatureBase: base.value,
     signature,
-    digest: personalMessageHash(utf8ToBytes(base.value), ports.hashes),
+    digest: personalTextHash(base.value, ports.hashes),
   });
 };
 

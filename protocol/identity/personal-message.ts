@@ -7,6 +7,10 @@ import { type Hashes, plainHashes } from './hashes.ts';
 export const personalMessageHash = (message: Uint8Array, hashes: Hashes = plainHashes): Uint8Array =>
   hashes.keccak256(concatBytes(utf8ToBytes(`\x19Ethereum Signed Message:\n${message.length}`), message));
 
+/** The same for a text of ASCII alone, whose bytes are its characters: one encoding and no copies. */
+export const personalTextHash = (text: string, hashes: Hashes = plainHashes): Uint8Array =>
+  hashes.keccak256(utf8ToBytes(`\x19Ethereum Signed Message:\n${text.length}${text}`));
+
 /** The receipt's *authorization hash* (docs/protocol.md section 1): what was signed and with which signature. */
 export const authorizationHash = (base: string, signature: Uint8Array): Hex =>
   `0x${bytesToHex(sha256(concatBytes(sha256(utf8ToBytes(base)), sha256(signature))))}`;

@@ -26,19 +26,20 @@ export type ReceivedRequest = RequestTarget & {
 export type ReadRequest = Omit<ReceivedRequest, 'headers'> & { readonly fields: FieldLines };
 
 /** Reads the headers, once: they may be an iterator, and what is judged must be what was signed. */
-export const readRequest = ({ headers, ...request }: ReceivedRequest): ReadRequest => ({
-  ...request,
-  fields: fieldLinesOf(headers),
-});
+export const readRequest = (request: ReceivedRequest | ReadRequest): ReadRequest => {
+  if ('fields' in request) return request;
+  const { headers, ...rest } = request;
+  return { ...rest, fields: fieldLinesOf(headers) };
+};
 
 /**
  * The target of `url`, with scheme and authority replaced by `publicOrigin` where a proxy may have changed them.
  * The origin must come from the deployment's configuration, never from `X-Forwarded-Host` (ERC-8128 section 3.1.1).
  * Throws TypeError when either is not an absolute URL.
  */
-export const targetOf = (url: string, publicOrigin?: string): RequestTarget => {
-  const received = new URL(url);
-  const origin = publicOrigin === undefined ? received : new URL(publicOrigin);
+export const targetOf = (url: string | URL, publicOrigin?: string | URL): RequestTarget => {
+  const received = typeof url === 'string' ? new URL(url) : url;
+  const origin = typeof publicOrigin === 'string' ? new URL(publicOrigin) : (publicOrigin ?? received);
   return {
     scheme: origin.protocol.slice(0, -1),
     authority: origin.host,
@@ -48,7 +49,28 @@ export const targetOf = (url: string, publicOrigin?: string): RequestTarget => {
 };
 
 /** Field lines by lower-case name, in order. */
-export type FieldLines = ReadonlyMap<string, readonly string[]>;
+export type FieldLines = {
+  readonly has: (name: string) => boolean;
+  readonly get: (name: string) => readonly string[] | undefined;
+};
+
+/**
+ * The fields of a platform's `Headers`, asked for one by one: going through all of them costs more than a verification's
+ * parsing. Their lines come joined by comma and space, as they would be here.
+ */
+export const fieldLinesOfHeaders = (headers: {
+  readonly get: (name: string) => string | null;
+}): FieldLines => {
+  const asked = new Map<string, readonly string[] | undefined>();
+  const get = (name: string): readonly string[] | undefined => {
+    if (asked.has(name)) return asked.get(name);
+    const value = headers.get(name);
+    const lines = value === null ? undefined : [value];
+    asked.set(name, lines);
+    return lines;
+  };
+  return { get, has: (name) => get(name) !== undefined };
+};
 
 export const fieldLinesOf = (headers: Iterable<readonly [string, string]>): FieldLines => {
   const lines = new Map<string, string[]>();

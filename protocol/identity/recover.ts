@@ -1,6 +1,6 @@
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from 'viem';
 
 /**
@@ -11,7 +11,22 @@ export type Recover = (digest: Uint8Array, signature: Uint8Array) => Hex | undef
 
 const ORDER = secp256k1.Point.CURVE().n;
 
-const bigintOf = (bytes: Uint8Array): bigint => BigInt(`0x${bytesToHex(bytes)}`);
+const bytesOf = (value: bigint): Uint8Array => hexToBytes(value.toString(16).padStart(64, '0'));
+const LAST_BYTES = bytesOf(ORDER - 1n);
+const HALF_ORDER_BYTES = bytesOf(ORDER >> 1n);
+
+/** Where two big-endian numbers of 32 bytes differ first decides. */
+const isAbove = (bytes: Uint8Array, at: number, bound: Uint8Array): boolean => {
+  for (let i = 0; i < 32; i++) {
+    const difference = (bytes[at + i] ?? 0) - (bound[i] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return false;
+};
+const isZero = (bytes: Uint8Array, at: number): boolean => {
+  for (let i = at; i < at + 32; i++) if (bytes[i] !== 0) return false;
+  return true;
+};
 
 /**
  * The one encoding of an EOA signature (ERC-8128 section 3.4.3): 65 bytes `r || s || v`, 1 <= r < n,
@@ -21,9 +36,12 @@ export const isStrictSignature = (signature: Uint8Array): boolean => {
   if (signature.length !== 65) return false;
   const v = signature[64];
   if (v !== 27 && v !== 28) return false;
-  const r = bigintOf(signature.subarray(0, 32));
-  const s = bigintOf(signature.subarray(32, 64));
-  return r >= 1n && r < ORDER && s >= 1n && s <= ORDER >> 1n;
+  return (
+    !isZero(signature, 0) &&
+    !isZero(signature, 32) &&
+    !isAbove(signature, 0, LAST_BYTES) &&
+    !isAbove(signature, 32, HALF_ORDER_BYTES)
+  );
 };
 
 /** The 20-byte account of an uncompressed public key (65 bytes, leading 0x04). */

@@ -50,19 +50,18 @@ const bytesOfBase64 = (text: string): Uint8Array | undefined => {
   if (length % 4 === 0 && text.endsWith('=')) length -= text.endsWith('==') ? 2 : 1;
   if (length % 4 === 1) return undefined;
   const bytes = new Uint8Array(Math.floor((length * 3) / 4));
-  let bits = 0;
-  let have = 0;
   let at = 0;
-  for (let i = 0; i < length; i++) {
-    const sextet = SEXTETS[text.charCodeAt(i)] ?? -1;
-    if (sextet < 0) return undefined;
-    bits = (bits << 6) | sextet;
-    have += 6;
-    if (have >= 8) {
-      have -= 8;
-      bytes[at++] = bits >> have;
-      bits &= (1 << have) - 1;
+  for (let i = 0; i < length; i += 4) {
+    let bits = 0;
+    for (let j = i; j < i + 4; j++) {
+      const sextet = j < length ? (SEXTETS[text.charCodeAt(j)] ?? -1) : 0;
+      if (sextet < 0) return undefined;
+      bits = (bits << 6) | sextet;
     }
+    // Stores beyond the end do nothing.
+    bytes[at++] = bits >> 16;
+    bytes[at++] = bits >> 8;
+    bytes[at++] = bits;
   }
   return bytes;
 };
