@@ -1,0 +1,1 @@
+export declare function recoveryModule(alsoExported?: readonly string[]): Uint8Array<ArrayBuffer>;
