@@ -107,7 +107,8 @@ async function simulateSettle(
 const headerOf = async (agent: RawAgent, cumulative: bigint, over = {}): Promise<string> =>
   (await agent.payment(cumulative, over))['payment-signature'] ?? '';
 
-describe('what a dishonest agent would try', () => {
+// Each with an agent of its own, and most of it waiting for the chain: all at once.
+describe.concurrent('what a dishonest agent would try', () => {
   test('spend, then sell the agent: what was spent is paid all the same', { timeout: 60_000 }, async () => {
     const { agent, owner, agentId } = numbered(0);
     const captured = await spend(agent, await agent.payment(parseEther('9')));
@@ -155,7 +156,7 @@ describe('what a dishonest agent would try', () => {
     await inVault(owner, 'startWithdrawal', [agentId, parseEther('10'), owner.account.address]);
     await claimedBecomes(agentId, captured);
     await complete(owner, 'completeWithdrawal', agentId);
-    await inVault(stack.deployer, 'deposit', [agentId, parseEther('3')], parseEther('3'));
+    await inVault(owner, 'deposit', [agentId, parseEther('3')], parseEther('3'));
     await until(
       () => reasonOf(agent.chat('Hello.', { headers })),
       (reason) => reason === '402 voucher_wrong_epoch',
@@ -209,7 +210,9 @@ describe('what a dishonest agent would try', () => {
     const headers = await numbered(5).agent.payment(parseEther('9'));
     expect(await reasonOf(agent.chat('Hello.', { headers }))).toBe('402 voucher_wrong_agent');
   });
+});
 
+describe('what went wrong elsewhere', () => {
   test('a call that sleeps past its hold’s deadline', { timeout: 60_000 }, async () => {
     const { agent } = numbered(6);
     const headers = await agent.payment(parseEther('9'));
@@ -232,9 +235,7 @@ describe('what a dishonest agent would try', () => {
     expect(after.captured).toBe(receipts.reduce((sum, { receipt }) => sum + receipt.amount, 0n));
     expect(after.sequence).toBe(before.sequence + 1n);
   });
-});
 
-describe('what went wrong elsewhere', () => {
   test('one bad row does not spoil a settlement; rows out of order pay once', async () => {
     const { agent, agentId } = numbered(7);
     const other = numbered(5);

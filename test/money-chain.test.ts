@@ -125,66 +125,70 @@ describe('events', () => {
   });
 });
 
-test('withdraw and go silent: what was captured is claimed in time, though the log cannot be published', {
-  timeout: 90_000,
-}, async () => {
-  const { agent, owner, agentId } = numbered(3);
-  // From here nothing can be anchored, so nothing is settled in the ordinary way.
-  await stack.storageNode.close();
-  await earn(agent);
-  const { captured, deposited } = await accountOf(agent);
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
-  expect((await vaultAccount(stack, agentId)).claimed).toBe(0n);
+// Each with an agent of its own, and most of it waiting.
+describe.concurrent('an epoch that ends', () => {
+  test('withdraw and go silent: what was captured is claimed in time, though the log cannot be published', {
+    timeout: 90_000,
+  }, async () => {
+    const { agent, owner, agentId } = numbered(3);
+    // From here nothing can be anchored, so nothing is settled in the ordinary way.
+    await stack.storageNode.close();
+    await earn(agent);
+    const { captured, deposited } = await accountOf(agent);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect((await vaultAccount(stack, agentId)).claimed).toBe(0n);
 
-  await inVault(owner, 'startWithdrawal', [agentId, deposited, owner.account.address]);
-  const startedMs = Date.now();
-  const paid = await until(
-    () => vaultAccount(stack, agentId),
-    ({ claimed }) => claimed > 0n,
-  );
-  expect(paid.claimed).toBe(captured);
-  // And the account knows, without having asked: nothing is left to spend.
-  const standing = await accountOf(agent);
-  expect([standing.withdrawing, standing.available]).toEqual([deposited, 0n]);
-  expect((await agent.chat('Hello?')).status).toBe(402);
+    await inVault(owner, 'startWithdrawal', [agentId, deposited, owner.account.address]);
+    const startedMs = Date.now();
+    const paid = await until(
+      () => vaultAccount(stack, agentId),
+      ({ claimed }) => claimed > 0n,
+    );
+    expect(paid.claimed).toBe(captured);
+    // And the account knows, without having asked: nothing is left to spend.
+    const standing = await accountOf(agent);
+    expect([standing.withdrawing, standing.available]).toEqual([deposited, 0n]);
+    expect((await agent.chat('Hello?')).status).toBe(402);
 
-  // The owner gets the rest, and the money has not moved twice.
-  await until(
-    async () => Date.now() - startedMs,
-    (waited) => waited > 13_000,
-    30_000,
-  );
-  await inVault(owner, 'completeWithdrawal', [agentId]);
-  const end = await vaultAccount(stack, agentId);
-  expect([end.claimed, end.withdrawn]).toEqual([captured, deposited - captured]);
-});
+    // The owner gets the rest, and the money has not moved twice.
+    await until(
+      async () => Date.now() - startedMs,
+      (waited) => waited > 13_000,
+      30_000,
+    );
+    await inVault(owner, 'completeWithdrawal', [agentId]);
+    const end = await vaultAccount(stack, agentId);
+    expect([end.claimed, end.withdrawn]).toEqual([captured, deposited - captured]);
+  });
 
-test('near the end of an epoch no call starts that could not be settled in it', {
-  timeout: 60_000,
-}, async () => {
-  const { agent, owner, agentId } = numbered(4);
-  await earn(agent);
-  await inVault(owner, 'startWithdrawal', [agentId, 1n, owner.account.address]);
-  // One wei leaves; the epoch it takes along covers everything else.
-  const refused = await until(
-    () => agent.chat('Hello.').then(async (answer) => ({ status: answer.status, body: await answer.json() })),
-    ({ status }) => status !== 200,
-  );
-  expect(refused).toMatchObject({ status: 402, body: { reason: 'epoch_ending' } });
-  await until(
-    () =>
-      inVault(owner, 'completeWithdrawal', [agentId]).then(
-        () => true,
-        () => false,
-      ),
-    (done) => done,
-  );
-  expect((await vaultAccount(stack, agentId)).epoch).toBe(1n);
-  const next = await until(
-    async () => agent.chat('Hello.', { headers: await agent.payment(parseEther('9'), { epoch: 1n }) }),
-    ({ status }) => status === 200,
-  );
-  await next.text();
+  test('near the end of an epoch no call starts that could not be settled in it', {
+    timeout: 60_000,
+  }, async () => {
+    const { agent, owner, agentId } = numbered(4);
+    await earn(agent);
+    await inVault(owner, 'startWithdrawal', [agentId, 1n, owner.account.address]);
+    // One wei leaves; the epoch it takes along covers everything else.
+    const refused = await until(
+      () =>
+        agent.chat('Hello.').then(async (answer) => ({ status: answer.status, body: await answer.json() })),
+      ({ status }) => status !== 200,
+    );
+    expect(refused).toMatchObject({ status: 402, body: { reason: 'epoch_ending' } });
+    await until(
+      () =>
+        inVault(owner, 'completeWithdrawal', [agentId]).then(
+          () => true,
+          () => false,
+        ),
+      (done) => done,
+    );
+    expect((await vaultAccount(stack, agentId)).epoch).toBe(1n);
+    const next = await until(
+      async () => agent.chat('Hello.', { headers: await agent.payment(parseEther('9'), { epoch: 1n }) }),
+      ({ status }) => status === 200,
+    );
+    await next.text();
+  });
 });
 
 describe('several nodes', () => {
