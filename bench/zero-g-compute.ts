@@ -6,8 +6,9 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { type Address, concat, type Hex, keccak256, parseAbi, parseEther, toHex } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
+import { mined } from '../contracts/deploy-contract.ts';
 import { type ChainClient, type Wallet, walletOf } from '../dev/clients.ts';
-import { fund, mined } from '../dev/contracts.ts';
+import { fund } from '../dev/contracts.ts';
 
 const sdk = '@0gfoundation/0g-compute-ts-sdk@0.9.0';
 const local = path.resolve(import.meta.dirname, '../.local/zero-g-compute');
