@@ -3,10 +3,12 @@
 // npm drops an optional dependency silently when the registry it asks has no such package (mirrors often lack
 // macOS or arm64 builds), and `npm ci` then refuses the lockfile as incomplete. Run after every dependency change:
 //   npm install && node dev/complete-lockfile.mjs
-// `--check` changes nothing and exits 1 when something is missing. Plain JavaScript: it runs on any Node.
+// `--check` changes nothing and exits 1 when something is missing. A folder may be named that has a lockfile of its own.
+// Plain JavaScript: it runs on any Node.
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const path = new URL('../package-lock.json', import.meta.url);
+const folder = process.argv.slice(2).find((word) => !word.startsWith('--')) ?? '.';
+const path = new URL(`../${folder}/package-lock.json`, import.meta.url);
 const lock = JSON.parse(readFileSync(path, 'utf8'));
 
 const OS = [
@@ -21,12 +23,23 @@ const OS = [
   'android',
   'openharmony',
 ];
-const CPU = { amd64: 'x64', x64: 'x64', 64: 'x64', arm64: 'arm64', arm: 'arm', ia32: 'ia32', ppc64: 'ppc64' };
+const OS_NAMES = { windows: 'win32', win: 'win32', mac: 'darwin' };
+const CPU = {
+  amd64: 'x64',
+  x64: 'x64',
+  64: 'x64',
+  arm64: 'arm64',
+  arm: 'arm',
+  armv7l: 'arm',
+  ia32: 'ia32',
+  ppc64: 'ppc64',
+  riscv64: 'riscv64',
+};
 
 /** Reads the platform out of names such as `@cloudflare/workerd-darwin-arm64` or `@rolldown/binding-win32-x64-msvc`. */
 function platformOf(name) {
   const words = name.split('/').at(-1).split('-');
-  const os = words.map((word) => (word === 'windows' ? 'win32' : word)).find((word) => OS.includes(word));
+  const os = words.map((word) => OS_NAMES[word] ?? word).find((word) => OS.includes(word));
   const cpu = words.map((word) => CPU[word]).find((word) => word !== undefined);
   const libc = words.includes('musl') ? { libc: ['musl'] } : {};
   return { ...(os ? { os: [os] } : {}), ...(cpu ? { cpu: [cpu] } : {}), ...libc };
