@@ -16,6 +16,11 @@ export interface AnvilOptions {
   /** Keep the chain in this folder: read at the start, written every few seconds and on close. */
   readonly stateDir?: string;
   readonly chainId?: number;
+  /**
+   * Keep only the state of this many blocks, for chains of thousands of them: anvil otherwise writes what is older than 500
+   * blocks to disk, a file a block, and mining takes ten times as long.
+   */
+  readonly statesKept?: number;
   /** An EVM version by name, such as `cancun` (what 0G's chain is compiled for); anvil's own default otherwise. */
   readonly hardfork?: string;
 }
@@ -87,9 +92,10 @@ async function answers(url: string): Promise<void> {
 
 /** Starts a local chain and resolves once it answers. Throws if the binary is missing or does not come up. */
 export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil> {
-  const { port = 0, blockTime = 1, stateDir, chainId = 31337, hardfork } = options;
+  const { port = 0, blockTime = 1, stateDir, chainId = 31337, hardfork, statesKept } = options;
   const args = ['--port', String(port), '--chain-id', String(chainId)];
   if (blockTime > 0) args.push('--block-time', String(blockTime), '--mixed-mining');
+  if (statesKept !== undefined) args.push('--prune-history', String(statesKept));
   if (hardfork !== undefined) args.push('--hardfork', hardfork);
   if (stateDir !== undefined) {
     mkdirSync(stateDir, { recursive: true });

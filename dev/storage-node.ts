@@ -30,7 +30,7 @@ export interface StorageNodeOptions {
   readonly port?: number;
   /** Keep segments in this folder as well as in memory. */
   readonly dir?: string;
-  /** How often the chain is asked for submissions, in milliseconds. */
+  /** How often the chain is asked for submissions, in milliseconds; 0: before each answer instead. */
   readonly pollMs?: number;
 }
 
@@ -121,6 +121,7 @@ export async function startStorageNode(options: StorageNodeOptions): Promise<Sto
     }
     const text = await readBody(request);
     if (faults.stallMs > 0) await sleep(faults.stallMs);
+    if (pollMs === 0) await submissions.catchUp();
     const target = new URL(request.url ?? '/', 'http://localhost');
     const method = request.method ?? 'GET';
     const parsed = (): unknown => JSON.parse(text);

@@ -11,6 +11,8 @@ export interface Submissions {
   /** Newest state of the chain that was read, in order of txSeq. */
   readonly all: () => readonly SubmitEvent[];
   readonly synced: () => SyncedBlock | undefined;
+  /** Reads what is new now. A chain that does not answer is waited for, as a real node does. */
+  catchUp(): Promise<void>;
   stop(): void;
 }
 
@@ -21,6 +23,7 @@ export interface Submissions {
 export function followSubmissions(options: {
   readonly rpcUrl: string;
   readonly flow: Address;
+  /** 0: only when told to {@link Submissions.catchUp}. */
   readonly pollMs: number;
 }): Submissions {
   const client = createPublicClient({ transport: http(options.rpcUrl, { retryCount: 0 }) });
@@ -59,19 +62,19 @@ export function followSubmissions(options: {
     synced = { number: head.number, hash: head.hash };
   }
 
+  const catchUp = (): Promise<void> => read().catch(() => undefined);
+
   function round(): void {
-    read()
-      // A chain that does not answer is waited for, as a real node does.
-      .catch(() => undefined)
-      .finally(() => {
-        if (!stopped) timer = setTimeout(round, options.pollMs);
-      });
+    void catchUp().finally(() => {
+      if (!stopped) timer = setTimeout(round, options.pollMs);
+    });
   }
-  round();
+  if (options.pollMs > 0) round();
 
   return {
     all: () => all,
     synced: () => synced,
+    catchUp,
     stop() {
       stopped = true;
       clearTimeout(timer);
