@@ -1,5 +1,6 @@
 // What `import … from 'tallystick/verify'` gives: everything a doubter needs, none of it asking the gateway for its opinion.
 // biome-ignore-all lint/performance/noBarrelFile: the door of a package is the one place where a barrel is meant.
+export { type Evidence, formatEvidence, parseEvidence } from '../protocol/evidence/evidence.ts';
 export { decodeFile } from '../protocol/log/blob.ts';
 export { parseCheckpoint } from '../protocol/log/checkpoint.ts';
 export { leafHash, rootOf, verifyConsistency, verifyInclusion } from '../protocol/log/merkle.ts';
@@ -14,6 +15,8 @@ export {
 } from '../protocol/receipt.ts';
 export { decodeDaReference } from '../protocol/zero-g/da-reference.ts';
 export { type BlobEvidence, verifyBlobRoot } from './blob-evidence.ts';
+export { type EvidenceReport, readBond, submissionOf, verifyEvidence } from './evidence.ts';
+export { findOverdue, type Overdue } from './overdue-receipts.ts';
 export {
   type AnchoredHead,
   type AnchorReading,

@@ -84,6 +84,10 @@ export function readAnchor(location: LogLocation, receiptKey?: Address): Promise
   });
 }
 
+/** The chain's clock, Unix seconds: what counts for whether something is due. */
+export const readChainTime = (location: LogLocation): Promise<bigint> =>
+  asking(location, async (client) => (await client.getBlock()).timestamp);
+
 /** One anchoring, as the anchor's event tells it. */
 export type Anchoring = {
   readonly head: AnchoredHead;

@@ -4,9 +4,9 @@ import { agentVaultAbi } from '../../contracts-abi/generated/AgentVault.ts';
 import { formatAgentId } from '../../protocol/identity/agent-id.ts';
 import { readAnchor } from '../verify.ts';
 import { formatAmount } from './amount.ts';
+import { checkLines } from './check-lines.ts';
 import { exitCodes, Failure, failureOf } from './failure.ts';
 import { type GivenOptions, Settings, withSettings } from './settings.ts';
-import { checkLines } from './verify.ts';
 
 type Finding = { readonly name: string; readonly ok: boolean; readonly detail: string };
 

@@ -5,10 +5,12 @@ import type { Account } from '../../protocol/account-name.ts';
 import { type AgentId, formatAgentId, parseAgentId } from '../../protocol/identity/agent-id.ts';
 import { type AgentFetch, createAgentFetch } from '../agent-fetch.ts';
 import { type Deployment, readDeployment } from '../deployment.ts';
+import type { CheckedReceipt } from '../receipt-desk.ts';
 import { type Sender, senderOf } from '../vault-transactions.ts';
 import type { VoucherLimits } from '../voucher-limit.ts';
 import type { Asset } from './amount.ts';
 import { exitCodes, Failure, refusalOf, usage } from './failure.ts';
+import { keepReceipt } from './kept-receipts.ts';
 import { readAccount } from './secret.ts';
 import { Terminal } from './terminal.ts';
 
@@ -17,6 +19,7 @@ export type GivenOptions = {
   readonly agent?: string;
   readonly rpc?: string;
   readonly keyFile?: string;
+  readonly receipts?: string;
   readonly json?: boolean;
 };
 
@@ -42,6 +45,12 @@ export function withSettings(command: Command): Command {
         '-k, --key-file <file>',
         'private key or keystore file; the key itself may be in TALLYSTICK_KEY',
       ).env('TALLYSTICK_KEY_FILE'),
+    )
+    .addOption(
+      new Option(
+        '--receipts <file>',
+        'your own copy of your receipts: calls add to it, verify and audit hold the gateway against it',
+      ).env('TALLYSTICK_RECEIPTS'),
     )
     .addOption(new Option('--json', 'one JSON document instead of text'));
 }
@@ -79,6 +88,11 @@ export class Settings {
 
   get hasAgent(): boolean {
     return this.#given.agent !== undefined;
+  }
+
+  /** Where the agent keeps its own copy of its receipts; undefined where it keeps none. */
+  get receiptsFile(): string | undefined {
+    return this.#given.receipts;
   }
 
   wallet(): Promise<LocalAccount> {
@@ -167,6 +181,7 @@ export class Settings {
   /** The agent's fetch. The chain is asked where a node is known, else the gateway is believed up to `limits`. */
   async agentFetch(limits?: VoucherLimits): Promise<AgentFetch> {
     const agent = await this.agent();
+    const { receipts } = this.#given;
     const rpcUrl = this.#given.rpc ?? publicNodes[agent.chainId];
     return createAgentFetch({
       wallet: await this.wallet(),
@@ -174,6 +189,9 @@ export class Settings {
       gateway: this.gateway,
       ...(rpcUrl === undefined ? {} : { rpcUrl }),
       ...(limits === undefined ? {} : { limits }),
+      ...(receipts === undefined
+        ? {}
+        : { onReceipt: ({ signed }: CheckedReceipt) => keepReceipt(receipts, signed) }),
     });
   }
 
