@@ -11,10 +11,10 @@ import { createAgentFetch } from '../client/agent-fetch.ts';
 import { readBond, verifyEvidence } from '../client/evidence.ts';
 import { findOverdue } from '../client/overdue-receipts.ts';
 import type { LogLocation } from '../client/verify.ts';
+import { mined } from '../contracts/deploy-contract.ts';
 import { operatorBondBytecode } from '../contracts-abi/generated/OperatorBond.bytecode.ts';
 import { operatorBondAbi } from '../contracts-abi/generated/OperatorBond.ts';
 import { walletOf } from '../dev/clients.ts';
-import { mined } from '../dev/contracts.ts';
 import type { Stack } from '../dev/stack.ts';
 import { startTestStack } from './test-stack.ts';
 
