@@ -1,11 +1,11 @@
 // Public key recovery on secp256k1 as a WebAssembly module, put together here instruction by instruction.
 //
 // Why not a library's: recovery is most of what authenticating a request costs, and the fastest module to be had takes a
-// third longer over it (bench/identity.ts runs both). This one uses words of 29 bits (81 products where 26 bits take 100), keeps carries off the critical
-// path, and has a larger table of the generator's multiples. Everything it sees is public, so that nothing has to take the
-// same time for different values; it must never be given a private key. And what it answers is compared with an account that
-// the request names: an arithmetic mistake here would shut somebody out, and to let somebody in it would have to err to that
-// very account.
+// third longer over it (bench/identity.ts runs both). This one uses words of 29 bits (81 products where 26 bits take 100),
+// keeps carries off the critical path, and has a larger table of the generator's multiples. Everything it sees is public, so
+// that nothing has to take the same time for different values; it must never be given a private key. And what it answers is
+// compared with the account that the request names: an arithmetic mistake here would shut somebody out, and to let somebody
+// in it would have to err to that very account.
 //
 // The algorithm is that of SEC 1, 4.1.6, the way Bitcoin Core's libsecp256k1 arranges it: the endomorphism halves the
 // doublings (Gallant, Lambert, Vanstone 2001), both scalars are multiplied in one pass (Strauss), the table of R's multiples
