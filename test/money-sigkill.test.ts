@@ -1,9 +1,9 @@
 // workerd dies at any moment. What was acknowledged stays, once; what was not is given back.
 import { parseEther } from 'viem';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { processes } from '../dev/processes.ts';
 import type { Stack } from '../dev/stack.ts';
 import { receiptDigest } from '../protocol/receipt.ts';
+import { killWorkerd } from './kill-workerd.ts';
 import { accountOf, receiptIn, receiptsOf, until, vaultAccount } from './money.ts';
 import { type RawAgent, rawAgent } from './raw-agent.ts';
 import { startTestStack } from './test-stack.ts';
@@ -24,16 +24,6 @@ beforeAll(async () => {
   agent = rawAgent(stack, first);
 });
 afterAll(() => stack?.close());
-
-/** workerd itself, this test's. */
-function workerd(): number {
-  const found = processes().filter(
-    ({ parent, program }) => parent === process.pid && /workerd/.test(program),
-  );
-  const [only] = found;
-  if (only === undefined || found.length > 1) throw new Error(`${found.length} workerd processes`);
-  return only.pid;
-}
 
 test(`SIGKILL of workerd under load, ${kills} times`, { timeout: 60_000 + kills * 15_000 }, async () => {
   const headers = await agent.payment(parseEther('90'));
@@ -70,17 +60,7 @@ test(`SIGKILL of workerd under load, ${kills} times`, { timeout: 60_000 + kills 
       (size) => size > before + 3,
     );
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 800));
-    const pid = workerd();
-    process.kill(pid, 'SIGKILL');
-    await until(
-      async () =>
-        fetch(`${stack.gatewayUrl}/v1/models`).then(
-          (response) => response.text().then(() => response.ok),
-          () => false,
-        ),
-      (isUp) => isUp,
-    );
-    expect(workerd()).not.toBe(pid);
+    await killWorkerd(stack);
   }
   running = false;
   await Promise.all(clients);
