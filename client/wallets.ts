@@ -1,6 +1,6 @@
-// Wallets that are not a viem account, made to fit. What *is* one (privateKeyToAccount, toAccount, AgentKit's toSigner(),
-// viem's smart accounts) is given to createAgentFetch as it is.
-import type { Address, Hex } from 'viem';
+// Wallets that are not a viem account, made to fit. What *is* one (privateKeyToAccount, toAccount, viem's smart
+// accounts) is given to createAgentFetch as it is.
+import { type Account, type Address, type Hex, hashMessage, recoverMessageAddress } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import type { voucherTypedData } from '../protocol/money/voucher.ts';
 import type { AgentWallet } from './agent-fetch.ts';
@@ -25,36 +25,70 @@ export async function fromKeystore(text: string, password: string): Promise<Agen
 
 /** As much of viem's WalletClient as is needed. */
 export type WalletClientLike = {
-  readonly account?: { readonly address: Address } | undefined;
-  signMessage(parameters: { account: Address; message: { raw: Uint8Array } }): Promise<Hex>;
-  signTypedData(parameters: VoucherTypedData & { account: Address }): Promise<Hex>;
+  readonly account?: Account | undefined;
+  signMessage(parameters: { account: Account; message: { raw: Uint8Array } }): Promise<Hex>;
+  signTypedData(parameters: VoucherTypedData & { account: Account }): Promise<Hex>;
 };
 
 /** A viem WalletClient with an account: a browser's wallet, a remote signer. It may ask its user for each signature. */
 export function fromWalletClient(client: WalletClientLike): AgentWallet {
-  const address = client.account?.address;
-  if (address === undefined) throw new TypeError('the WalletClient has no account: create it with one');
+  const { account } = client;
+  if (account === undefined) throw new TypeError('the WalletClient has no account: create it with one');
   return {
-    address,
-    signMessage: ({ message }) => client.signMessage({ account: address, message }),
-    signTypedData: (typed) => client.signTypedData({ ...typed, account: address }),
+    address: account.address,
+    // The account itself: by its address alone a key that the client holds would be looked for at the node.
+    signMessage: ({ message }) => client.signMessage({ account, message }),
+    signTypedData: (typed) => client.signTypedData({ ...typed, account }),
   };
 }
 
 /** As much of Coinbase AgentKit's EvmWalletProvider as is needed. */
 export type AgentKitProviderLike = {
   getAddress(): string;
+  /** Of a hash, as it is. */
+  sign(hash: Hex): Promise<Hex>;
   signMessage(message: string | Uint8Array): Promise<Hex>;
   // Theirs is `any`; a method's parameters are compared both ways, so theirs fits.
   signTypedData(typedData: VoucherTypedData): Promise<Hex>;
 };
 
-/** A Coinbase AgentKit wallet provider. */
-export const fromAgentKit = (provider: AgentKitProviderLike): AgentWallet => ({
-  address: provider.getAddress() as Address,
-  signMessage: ({ message }) => provider.signMessage(message.raw),
-  signTypedData: (typed) => provider.signTypedData(typed),
-});
+/**
+ * A Coinbase AgentKit wallet provider with a key. Its providers disagree on what bytes they take as a message (and their
+ * `toSigner()` hands viem's form to all of them), so the first signature is looked at, and the way that gave a right one is kept.
+ * A provider whose address is a contract signs neither way: give its owner's key, or a smart account.
+ */
+export function fromAgentKit(provider: AgentKitProviderLike): AgentWallet {
+  const address = provider.getAddress() as Address;
+  const ways: ((raw: Uint8Array) => Promise<Hex>)[] = [
+    (raw) => provider.signMessage(raw),
+    (raw) => provider.sign(hashMessage({ raw })),
+  ];
+  let found: (typeof ways)[number] | undefined;
+  return {
+    address,
+    async signMessage({ message }) {
+      if (found) return found(message.raw);
+      for (const way of ways) {
+        const signature = await way(message.raw).catch(() => undefined);
+        if (signature === undefined || !(await isBy(address, message, signature))) continue;
+        found = way;
+        return signature;
+      }
+      throw new TypeError(
+        `the AgentKit provider of ${address} made no signature of a message that is its own`,
+      );
+    },
+    signTypedData: (typed) => provider.signTypedData(typed),
+  };
+}
+
+async function isBy(address: Address, message: { raw: Uint8Array }, signature: Hex): Promise<boolean> {
+  try {
+    return (await recoverMessageAddress({ message, signature })).toLowerCase() === address.toLowerCase();
+  } catch {
+    return false;
+  }
+}
 
 /** As much of `@open-wallet-standard/core` as is needed. */
 export type OpenWalletLike = {
