@@ -7,12 +7,22 @@ import { buildWorker } from './gateway.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 
+/** What a script may be given besides the runtime. */
+export type ScriptBindings = {
+  readonly vars?: Readonly<Record<string, string>>;
+  /** Durable Object classes it exports, by the name of their binding. */
+  readonly objects?: Readonly<Record<string, string>>;
+  /** Where the objects' state is; in memory when not given. */
+  readonly stateDir?: string;
+};
+
 /**
  * Runs one script in workerd, built as the Worker is built and with its compatibility date, but with none of its
  * bindings: for what has to be measured or tested in the real runtime without the gateway around it.
  */
 export async function runInWorkerd(
   entry: string,
+  { vars = {}, objects = {}, stateDir }: ScriptBindings = {},
 ): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const bundleDir = mkdtempSync(path.join(tmpdir(), 'tallystick-script-'));
   try {
@@ -20,6 +30,10 @@ export async function runInWorkerd(
       name: 'script',
       main: path.resolve(root, entry),
       compatibility_date: '2026-07-30',
+      durable_objects: {
+        bindings: Object.entries(objects).map(([name, className]) => ({ name, class_name: className })),
+      },
+      migrations: [{ tag: 'v1', new_sqlite_classes: Object.values(objects) }],
       build: { command: 'node worker/recover/build-wasm.mjs', cwd: root },
     };
     const configFile = path.join(bundleDir, 'wrangler.json');
@@ -33,8 +47,13 @@ export async function runInWorkerd(
       cf: false,
       modules: true,
       modulesRoot: bundleDir,
-      scriptPath: path.join(bundleDir, `${path.basename(entry, '.ts')}.js`),
+      scriptPath: path.join(bundleDir, `${path.parse(entry).name}.js`),
       modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
+      bindings: vars,
+      durableObjects: Object.fromEntries(
+        Object.entries(objects).map(([name, className]) => [name, { className, useSQLite: true }]),
+      ),
+      ...(stateDir === undefined ? {} : { durableObjectsPersist: stateDir }),
       ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
       ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
     });

@@ -10,6 +10,8 @@ export type SqliteStorage = AccountStorage & {
   failAfter(writes: number): void;
   /** Rows written so far, as Cloudflare bills them, but for indexes and alarms. */
   readonly rowsWritten: number;
+  /** What the database takes, without its free pages. */
+  bytes(): number;
   close(): void;
 };
 
@@ -85,6 +87,11 @@ export function sqliteStorage(): SqliteStorage {
     },
     get rowsWritten() {
       return rowsWritten;
+    },
+    bytes() {
+      const pragma = (name: string): number =>
+        Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+      return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
     },
     close: () => db.close(),
   };

@@ -4,8 +4,6 @@
 // The account's real object runs here over Node's SQLite, with its writes counted as Cloudflare bills them: one for each row
 // inserted, changed or deleted, one for each key of the key-value store, one for each alarm that is set or deleted, none for a
 // dropped table; one is counted for each CREATE TABLE. The clock is the bench's own, so a month takes seconds.
-//
-//   node bench/rows.ts
 import { registerHooks } from 'node:module';
 import type { Address, Hex } from 'viem';
 import type { Outcome, Reservation } from '../durable-objects/account/ledger.ts';
@@ -48,14 +46,23 @@ const account = {
 const name = accountName(account);
 
 /** Calls of one agent: `perFlush` of them, then nothing for `pauseMs`. */
-type Load = {
-  readonly what: string;
+export type Load = {
   readonly requests: number;
   readonly perFlush: number;
   readonly pauseMs: number;
 };
 
-async function measure({ what, requests, perFlush, pauseMs }: Load): Promise<string> {
+export type Written = {
+  /** Rows, alarms included, a request. */
+  readonly rows: number;
+  /** Of them alarms. */
+  readonly alarms: number;
+  /** The database's size, bytes a request, when everything old is packed. */
+  readonly bytes: number;
+};
+
+/** What a load makes the account write, a request. */
+export async function rowsWritten({ requests, perFlush, pauseMs }: Load): Promise<Written> {
   let nowMs = 1_800_000_000_000;
   Date.now = () => nowMs;
   const storage = sqliteStorage();
@@ -100,16 +107,10 @@ async function measure({ what, requests, perFlush, pauseMs }: Load): Promise<str
   }
   // Whatever is still to be packed.
   await pass(4 * 60 * 60_000);
-  const tables = storage.sql
-    .exec<{ n: number }>(`SELECT count(*) AS n FROM sqlite_master WHERE name GLOB 'requests_*'`)
-    .one().n;
   const rows = storage.rowsWritten + alarms;
+  const bytes = storage.bytes();
   storage.close();
-  return [
-    what.padEnd(44),
-    `${(rows / requests).toFixed(3)} rows a request`,
-    `(${(alarms / requests).toFixed(3)} of them alarms; ${requests} requests, ${tables} table${tables === 1 ? '' : 's'} left)`,
-  ].join('  ');
+  return { rows: rows / requests, alarms: alarms / requests, bytes: bytes / requests };
 }
 
 /** One call: its hold, and its capture. */
@@ -209,13 +210,3 @@ function environment() {
     CHAIN: { getByName: () => ({ watch: async () => undefined }) },
   };
 }
-
-const loads: readonly Load[] = [
-  { what: 'a hundred requests a flush', requests: 20_000, perFlush: 100, pauseMs: 1_000 },
-  { what: 'ten requests a flush', requests: 5_000, perFlush: 10, pauseMs: 1_000 },
-  { what: 'one request an hour', requests: 3_000, perFlush: 1, pauseMs: 60 * 60_000 },
-];
-console.log(
-  'Rows written in the account (aim: 2.1 a request at a hundred a flush). The log’s and the chain’s are shared by all agents.',
-);
-for (const load of loads) console.log(await measure(load));
