@@ -118,7 +118,7 @@ class World {
   }
 
   isFresh(): boolean {
-    return this.seen !== undefined && this.nowMs - this.seen.readAtMs <= 60_000;
+    return this.seen !== undefined && this.nowMs - this.seen.blockTime * 1000 <= 60_000;
   }
 
   run(operation: Operation): void {

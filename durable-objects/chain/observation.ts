@@ -36,7 +36,10 @@ export type Observation = {
   readonly authorized: bigint;
 };
 
-/** An identity answer is used at most this long after it was read (docs: identity). */
+/**
+ * An answer about an agent is used at most this long after the block it was read at, and after it was read (docs/identity.md):
+ * so long, and no longer, does a change on chain go unseen, however far behind the node that was asked.
+ */
 export const observationMaxAgeMs = 60_000;
 
 /** The head an observation was read from may be this far behind or ahead of the reader's clock. */
@@ -45,15 +48,18 @@ export const headMaxSkewMs = 60_000;
 /** An observation may say it was read this far in the future: clocks of two machines. */
 export const readerMaxSkewMs = 10_000;
 
-/** Whether an observation may be decided on now: recently read, from a node whose head was recent then. */
-export function isFresh(observation: Observation, nowMs: number): boolean {
-  const age = nowMs - observation.readAtMs;
-  return age >= -readerMaxSkewMs && age <= observationMaxAgeMs && hasRecentHead(observation);
+/**
+ * Whether an observation may be decided on now: of a recent block, by this clock and by the block's own. A node that has
+ * stopped following the chain must not be believed, nor one whose blocks are from the future.
+ */
+export function isFresh({ readAtMs, blockTime }: Observation, nowMs: number): boolean {
+  const blockMs = blockTime * 1000;
+  return (
+    nowMs - Math.min(readAtMs, blockMs) <= observationMaxAgeMs &&
+    readAtMs - nowMs <= readerMaxSkewMs &&
+    blockMs - readAtMs <= headMaxSkewMs
+  );
 }
-
-/** Whether the node's head was near the reader's clock: a node that has stopped syncing must not be believed. */
-export const hasRecentHead = (observation: Observation): boolean =>
-  Math.abs(observation.readAtMs - observation.blockTime * 1000) <= headMaxSkewMs;
 
 /**
  * Whether `next` takes the place of `known`. Among fresh ones the higher block wins, so that a node that lags cannot hide
