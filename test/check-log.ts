@@ -1,7 +1,8 @@
 // Proves a log again from the outside, after whatever has happened to it: from the chain's events and the published files
 // alone, with a Merkle tree written down a second time from RFC 9162's own definition, and then against what the log serves.
+// Every proof the log has given, to the chain or to anybody, is also put to an implementation of RFC 9162 that is not ours.
 import { createHash } from 'node:crypto';
-import { type Address, type Hex, hexToBytes } from 'viem';
+import { type Address, decodeFunctionData, type Hex, hexToBytes } from 'viem';
 import { expect } from 'vitest';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
@@ -13,10 +14,11 @@ import { parseCheckpoint } from '../protocol/log/checkpoint.ts';
 import { decodeEntries } from '../protocol/log/entry-bundle.ts';
 import type { NoteKey } from '../protocol/log/note.ts';
 import type { TileName } from '../protocol/log/tile-path.ts';
-import { verifyTlogProof } from '../protocol/log/tlog-proof.ts';
+import { parseTlogProof, verifyTlogProof } from '../protocol/log/tlog-proof.ts';
 import { type Receipt, receiptDigest, receiptSigner } from '../protocol/receipt.ts';
 import { type DaReference, decodeDaReference } from '../protocol/zero-g/da-reference.ts';
 import { flowAbi, parseSubmitLog, submitTopic } from '../protocol/zero-g/flow.ts';
+import { otherRoot, otherVerifiesConsistency, otherVerifiesInclusion } from './other-rfc9162.ts';
 
 /** What the log under test serves: the object itself, or its routes. */
 export type ServedLog = {
@@ -74,7 +76,7 @@ export async function checkLog(
   });
   let [size, root]: [bigint, Hex] = [0n, toHex(treeHash([]))];
   const blobs: Blob[] = [];
-  for (const { args } of events) {
+  for (const { args, transactionHash } of events) {
     expect([args.previousSize, args.previousRoot]).toEqual([size, root]);
     const items = decodeDaReference(args.daReference);
     if (!items.ok) throw new Error(items.error);
@@ -83,6 +85,19 @@ export async function checkLog(
       const read = decodeFile(await log.download(item));
       if (!read.ok) throw new Error(read.error);
       blobs.push(...read.value);
+    }
+    const { input } = await reader.getTransaction({ hash: transactionHash });
+    const call = decodeFunctionData({ abi: receiptAnchorAbi, data: input });
+    if (call.functionName !== 'anchor') throw new Error(call.functionName);
+    if (size > 0n) {
+      const extends_ = await otherVerifiesConsistency({
+        oldSize: Number(size),
+        oldRoot: hexToBytes(root),
+        newSize: Number(args.size),
+        newRoot: hexToBytes(args.root),
+        proof: call.args[3].map((hash) => hexToBytes(hash)),
+      });
+      expect(extends_).toBe(true);
     }
     [size, root] = [args.size, args.root];
     expect(blobs.reduce((sum, blob) => sum + blob.entries.length, 0)).toBe(Number(size));
@@ -106,6 +121,7 @@ export async function checkLog(
     expect(toHex(checkpoint.value.root)).toBe(toHex(treeHash(entries)));
   }
   expect(toHex(treeHash(entries))).toBe(root);
+  expect(toHex(await otherRoot(entries))).toBe(root);
 
   // The entries: every receipt is in the log once, in its account's order, and nothing else is.
   const logged = entries.map(toHex);
@@ -211,6 +227,17 @@ async function checkServed(
       const text = (await log.served.proof(account, at + 1)) ?? '';
       const verified = verifyTlogProof({ text, entry: hexToBytes(digest), keys: log.keys });
       expect(verified.ok ? verified.value.signedBy.length : verified.error).toBe(2);
+      const proof = parseTlogProof(text);
+      if (!proof.ok || !verified.ok) throw new Error(text);
+      const { index, checkpoint } = verified.value;
+      expect(
+        await otherVerifiesInclusion({
+          entry: hexToBytes(digest),
+          index,
+          ...checkpoint,
+          proof: proof.value.proof,
+        }),
+      ).toBe(true);
     }
   }
 }

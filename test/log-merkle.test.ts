@@ -15,6 +15,12 @@ import {
   verifyInclusion,
 } from '../protocol/log/merkle.ts';
 import type { Result } from '../protocol/result.ts';
+import {
+  otherInclusionProof,
+  otherRoot,
+  otherVerifiesConsistency,
+  otherVerifiesInclusion,
+} from './other-rfc9162.ts';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
 vi.setConfig({ testTimeout: runs(15_000) });
@@ -191,6 +197,27 @@ describe('every tree of up to 70 leaves', () => {
         expect(proof.map(hex)).toEqual(oracle.subproof(oldSize, 0, newSize, true).map(hex));
         const [oldRoot, newRoot] = [rootAt(oldSize), rootAt(newSize)];
         expect(verifyConsistency({ oldRoot, oldSize, newRoot, newSize, proof })).toBe(true);
+      }
+    }
+  });
+
+  it('is the tree of another implementation, which takes our proofs and makes the same', async () => {
+    for (let size = 1; size <= LARGEST; size++) {
+      const [root, some] = [rootAt(size), entries.slice(0, size)];
+      expect(hex(await otherRoot(some))).toBe(hex(root));
+      for (const index of new Set([0, Math.floor(size / 3), Math.floor(size / 2), size - 1])) {
+        const proof = unwrap(inclusionProof(source, size, index));
+        const entry = entries[index] ?? new Uint8Array();
+        expect((await otherInclusionProof(some, index)).map(hex)).toEqual(proof.map(hex));
+        expect(await otherVerifiesInclusion({ root, size, index, entry, proof })).toBe(true);
+        const other = utf8ToBytes('another entry');
+        expect(await otherVerifiesInclusion({ root, size, index, entry: other, proof })).toBe(false);
+      }
+      for (let oldSize = 1; oldSize < size; oldSize++) {
+        const proof = unwrap(consistencyProof(source, oldSize, size));
+        const claim = { oldSize, oldRoot: rootAt(oldSize), newSize: size, newRoot: root, proof };
+        expect(await otherVerifiesConsistency(claim)).toBe(true);
+        expect(await otherVerifiesConsistency({ ...claim, oldRoot: root })).toBe(false);
       }
     }
   });
