@@ -47,6 +47,8 @@ export async function startGateway(options: {
   readonly port?: number;
   /** Variables and secrets, over those of wrangler.toml. */
   readonly vars: Readonly<Record<string, string>>;
+  /** Told what the Worker writes to its log. */
+  readonly log?: (text: string) => void;
 }): Promise<Gateway> {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
   const { compatibilityDate, compatibilityFlags, bindings, durableObjects } = workerOptions;
@@ -74,8 +76,9 @@ export async function startGateway(options: {
     log: new Log(LogLevel.WARN),
     // workerd's own lines: only what the Worker says is for the operator.
     handleRuntimeStdio: (stdout: Readable, stderr: Readable) => {
-      stdout.resume();
+      stdout.on('data', (chunk: Buffer) => options.log?.(chunk.toString('utf8')));
       stderr.on('data', (chunk: Buffer) => {
+        options.log?.(chunk.toString('utf8'));
         if (process.env['DEBUG']) process.stderr.write(chunk);
       });
     },

@@ -45,6 +45,8 @@ export type StackDescription = {
   readonly qwenUrl: string;
   readonly operator: Address;
   readonly payee: Address;
+  /** Opens /metrics and /operator/doctor. */
+  readonly operatorToken: string;
   readonly agents: readonly LocalAgent[];
 };
 
@@ -88,10 +90,14 @@ export type StackOptions = {
   readonly withdrawalDelay?: bigint;
   /** Members of the chains' entries in CHAINS over the stack's own. */
   readonly chain?: Readonly<Record<string, unknown>>;
+  /** Members of the upstream's entry in UPSTREAMS over the stack's own. */
+  readonly upstream?: Readonly<Record<string, unknown>>;
   /** A second chain that agents may come from. */
   readonly secondChain?: boolean;
   readonly qwenApiKey?: string | undefined;
   readonly qwenBaseUrl?: string | undefined;
+  /** Told what the Worker writes to its log. */
+  readonly log?: (text: string) => void;
   /** Told what is being done, for whoever is watching. */
   readonly progress?: (line: string) => void;
 };
@@ -141,6 +147,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       RECEIPT_KEY: localKey('receipt key'),
       HEAD_KEY: localKey('head key'),
       CHECKPOINT_KEY: localKey('checkpoint key'),
+      OPERATOR_TOKEN: localKey('operator token'),
     };
     const operator = addressOfKey(keys.OPERATOR_KEY);
     const payee = addressOfKey(localKey('payee'));
@@ -238,13 +245,20 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
           dialect: 'dashscope',
           baseUrl: qwenUrl,
           secret: 'QWEN_API_KEY',
+          ...options.upstream,
         },
       ]),
       QWEN_API_KEY: options.qwenApiKey ?? 'local-qwen-key',
       ...options.vars,
     };
     const start = (over: Readonly<Record<string, string>> = {}) =>
-      startGateway({ bundleDir, stateDir: path.join(stateDir, 'objects'), port, vars: { ...vars, ...over } });
+      startGateway({
+        bundleDir,
+        stateDir: path.join(stateDir, 'objects'),
+        port,
+        vars: { ...vars, ...over },
+        ...(options.log ? { log: options.log } : {}),
+      });
     let gateway = await start();
     closers.push(() => gateway.close());
     leftovers.remember();
@@ -263,6 +277,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       qwenUrl,
       operator,
       payee,
+      operatorToken: keys.OPERATOR_TOKEN,
       agents,
     };
     writeFileSync(descriptionFile, `${JSON.stringify(description, null, 2)}\n`);

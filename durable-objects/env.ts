@@ -1,5 +1,6 @@
 import type { AgentAccount } from './account/agent-account.ts';
 import type { Chain } from './chain/chain.ts';
+import type { Counters } from './counters/counters.ts';
 import type { ReceiptLog } from './log/receipt-log.ts';
 import type { Publisher } from './publisher/publisher.ts';
 
@@ -9,6 +10,9 @@ export type Env = {
   readonly RECEIPT_LOG: DurableObjectNamespace<ReceiptLog>;
   readonly PUBLISHER: DurableObjectNamespace<Publisher>;
   readonly CHAIN: DurableObjectNamespace<Chain>;
+  readonly COUNTERS: DurableObjectNamespace<Counters>;
+  /** Points for each call, where the deployment has the binding. */
+  readonly ANALYTICS?: AnalyticsEngineDataset;
   /** Where agents reach this gateway: what `@scheme` and `@authority` of a signature are checked against. */
   readonly PUBLIC_ORIGIN: string;
   /** An IPFS gateway's origin, to read agents' registration files from. */
@@ -47,4 +51,6 @@ export type Env = {
   readonly RECEIPT_KEY: string;
   readonly HEAD_KEY: string;
   readonly CHECKPOINT_KEY: string;
+  /** What opens /metrics and /operator/doctor: at least 32 characters. Without it they are not there. */
+  readonly OPERATOR_TOKEN?: string;
 };

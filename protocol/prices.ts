@@ -6,7 +6,7 @@ import type { ModelPrice, PriceTable, PriceTier, Rates } from './price-table.ts'
  */
 
 /** 0G's own listing has qwen3.6-plus at 0.80 / 4.80 0G where Alibaba's has 0.50 / 3.00 USD: 0.625 USD to the 0G. */
-const usdPer0g = '0.625';
+export const usdPer0g = '0.625';
 
 /** A decimal number as base units (18 decimals). Throws on anything it would have to round. */
 function baseUnits(decimal: string): bigint {

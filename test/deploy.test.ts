@@ -49,6 +49,7 @@ test('the dry run lists every binding, and the bundle is within the limit', () =
       'RECEIPT_LOG: Durable Object ReceiptLog',
       'PUBLISHER: Durable Object Publisher',
       'CHAIN: Durable Object Chain',
+      'COUNTERS: Durable Object Counters',
       'ANALYTICS: Analytics Engine Dataset',
       ...[
         ...['PUBLIC_ORIGIN', 'CHAINS', 'HOME_CHAIN_ID', 'ANCHOR', 'LOG_OWNER', 'LOG_ORIGIN', 'DA'],

@@ -14,10 +14,10 @@ export type Call = {
   readonly waitUntil: (work: Promise<unknown>) => void;
 };
 
-export const callOf = (request: Request, env: Env, context: ExecutionContext): Call => ({
+export const callOf = (request: Request, env: Env, context: ExecutionContext, id: string): Call => ({
   request,
   url: new URL(request.url),
-  id: crypto.randomUUID(),
+  id,
   env,
   config: configOf(env),
   now: Date.now,

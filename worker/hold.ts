@@ -16,6 +16,7 @@ import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
 import { idempotencyOf } from './idempotency.ts';
+import { noteCapture } from './measured.ts';
 import type { PricedRequest } from './priced-request.ts';
 import type { Problem } from './problem.ts';
 import { rateHeaders } from './rate-headers.ts';
@@ -113,6 +114,7 @@ export async function reserve(
       });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
       receipt = signReceipt(captured.value, keyOf(call.env, 'RECEIPT_KEY'));
+      noteCapture(call, caller.chain, captured.value, used, outcome.cost);
       return receipt;
     },
     async release() {

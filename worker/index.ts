@@ -3,15 +3,19 @@ import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
+import { count } from './counting.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-routes.ts';
 import { mcp, mcpElsewise } from './mcp.ts';
-import { problemResponse } from './problem.ts';
+import { noteResponse } from './measured.ts';
+import { isOperatorPath, operatorRoute } from './operator/operator-routes.ts';
+import { type Problem, problemResponse } from './problem.ts';
 import { checkpoint, deployment, erc8128, health, models, priceList, tile } from './public-routes.ts';
 import { quote } from './quote.ts';
 
 export { AgentAccount } from '../durable-objects/account/agent-account.ts';
 export { Chain } from '../durable-objects/chain/chain.ts';
+export { Counters } from '../durable-objects/counters/counters.ts';
 export { ReceiptLog } from '../durable-objects/log/receipt-log.ts';
 export { Publisher } from '../durable-objects/publisher/publisher.ts';
 
@@ -56,26 +60,51 @@ const guard = new FloodGuard();
 
 export default {
   async fetch(request, env, context): Promise<Response> {
-    const call = callOf(request, env, context);
+    const id = crypto.randomUUID();
+    const nowMs = Date.now();
+    const { pathname } = new URL(request.url);
+    const refused = (problem: Problem) => problemResponse(problem, id, pathname.startsWith('/v1/'));
     // The platform's word for who is calling; without it (a local stack) there is nobody to hold anything against.
     const address = request.headers.get('cf-connecting-ip');
-    const flood = guard.refusal(address, call.now());
-    if (flood) return problemResponse(flood, call.id, call.url.pathname.startsWith('/v1/'));
-    try {
-      const response = await router.fetch(request as unknown as Routed, call);
-      guard.note(address, response?.status ?? 404, call.now());
-      return response ?? new Response(null, { status: 404 });
-    } catch (error) {
-      console.error(JSON.stringify({ event: 'failed', requestId: call.id, error: String(error) }));
-      return problemResponse(
-        {
-          status: 500,
-          code: 'internal_error',
-          detail: `Something went wrong here. Nothing was charged that has no receipt. Quote request ${call.id}.`,
-        },
-        call.id,
-        call.url.pathname.startsWith('/v1/'),
-      );
+    const flood = guard.refusal(address, nowMs);
+    if (flood) {
+      count('tallystick_refusals_total', { reason: flood.code });
+      return refused(flood);
     }
+    let response: Response;
+    try {
+      if (isOperatorPath(pathname)) {
+        response = await operatorRoute(request, env, id);
+      } else {
+        const call = callOf(request, env, context, id);
+        response =
+          (await router.fetch(request as unknown as Routed, call)) ?? new Response(null, { status: 404 });
+        noteResponse(call, response);
+      }
+    } catch (error) {
+      console.error(JSON.stringify({ event: 'failed', requestId: id, error: String(error) }));
+      response = refused(isHalfConfigured(error) ? notConfigured : internalError(id));
+      count('tallystick_requests_total', { route: 'failed', status: `${response.status}` });
+    }
+    guard.note(address, response.status, Date.now());
+    if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
+    return response;
   },
 } satisfies ExportedHandler<Env>;
+
+const internalError = (id: string): Problem => ({
+  status: 500,
+  code: 'internal_error',
+  detail: `Something went wrong here. Nothing was charged that has no receipt. Quote request ${id}.`,
+});
+
+/** What is wrong with it is in the log, and in what the operator's doctor says. */
+const notConfigured: Problem = {
+  status: 503,
+  code: 'not_configured',
+  detail:
+    'This gateway is not configured as it should be. Nothing was charged. Its operator can ask tallystick doctor.',
+};
+
+const isHalfConfigured = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith('configuration:');

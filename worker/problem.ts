@@ -1,3 +1,5 @@
+import { reasonHeader } from './reason-header.ts';
+
 /** Why a call was refused: RFC 9457 problem details, and under `/v1` also the `error` member OpenAI's clients read. */
 export type Problem = {
   readonly status: number;
@@ -42,6 +44,7 @@ export function problemResponse(problem: Problem, callId: string, openai: boolea
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
       'x-request-id': callId,
+      [reasonHeader]: problem.code,
       ...problem.headers,
     },
   });

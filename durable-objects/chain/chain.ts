@@ -21,6 +21,20 @@ const retryMs = 3_000;
 /** If an alarm dies on its way. */
 const fallbackMs = 30_000;
 
+export type ChainStatus = {
+  /** Transactions asked for and not sent yet, and those sent and not mined. */
+  readonly queued: number;
+  readonly sent: number;
+  /** What published receipts have earned and the vault, when it was last read, had not paid: base units. */
+  readonly due: bigint;
+  /** Since when the oldest claim waits. */
+  readonly dueSinceMs: number | undefined;
+  /** Accounts that are watched. */
+  readonly watched: number;
+  /** Steps that failed when they were last taken. */
+  readonly failing: readonly string[];
+};
+
 /** One thing this object does on its alarm. @returns when to be called again, if it knows */
 type Step = (config: ChainConfig) => Promise<number | undefined>;
 
@@ -29,6 +43,8 @@ export class Chain extends DurableObject<Env> {
   readonly #claims: ClaimRows;
   readonly #watcher: Watcher;
   readonly #alarm: AlarmClock;
+  /** Steps that failed when they were last taken. */
+  readonly #failing = new Set<string>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -56,6 +72,18 @@ export class Chain extends DurableObject<Env> {
     // Whoever asks relies on it being looked after, whatever became of the alarm it was queued with.
     if (state?.state === 'pending') this.#alarm.noLaterThan(Date.now() + pollMs);
     return state;
+  }
+
+  status(): ChainStatus {
+    const open = this.#transactions.open().filter(({ state }) => state === 'sent');
+    const queued = this.#transactions.queued();
+    return {
+      queued: queued.length,
+      sent: open.length,
+      ...this.#claims.totals(),
+      watched: this.#watcher.watched,
+      failing: [...this.#failing],
+    };
   }
 
   /** Takes note of what published receipts have earned; it is claimed from the vault when that is worth its gas. */
@@ -97,8 +125,10 @@ export class Chain extends DurableObject<Env> {
     for (const [name, step] of steps) {
       try {
         const againMs = await step(config);
+        this.#failing.delete(name);
         if (againMs !== undefined) this.#alarm.noLaterThan(againMs);
       } catch (error) {
+        this.#failing.add(name);
         this.#alarm.noLaterThan(Date.now() + retryMs);
         const { chainId } = config;
         console.error(

@@ -70,6 +70,19 @@ export class ClaimRows {
       }));
   }
 
+  /** All that is due, and since when the oldest of it waits. */
+  totals(): { readonly due: bigint; readonly dueSinceMs: number | undefined } {
+    const rows = this.#storage.sql.exec<Row>('SELECT * FROM claims').toArray();
+    const waiting = rows.flatMap(({ since_ms }) => (since_ms === null ? [] : [since_ms]));
+    return {
+      due: rows.reduce((sum, row) => {
+        const due = BigInt(row.cumulative) - BigInt(row.claimed);
+        return due > 0n ? sum + due : sum;
+      }, 0n),
+      dueSinceMs: waiting.length === 0 ? undefined : Math.min(...waiting),
+    };
+  }
+
   /**
    * What the chain says about a claim that was waiting.
    * @param sinceMs since when what is left waits; `null` when nothing can be had until more is due

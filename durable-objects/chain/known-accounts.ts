@@ -25,6 +25,10 @@ export class KnownAccounts {
     return this.#names.size === 0;
   }
 
+  get size(): number {
+    return this.#names.size;
+  }
+
   has(account: string): boolean {
     return this.#names.has(account);
   }

@@ -39,6 +39,10 @@ export class Watcher {
     this.#known = new KnownAccounts(storage.sql);
   }
 
+  get watched(): number {
+    return this.#known.size;
+  }
+
   /** An account that earns something here: from now on it is watched. What happened until now is read. */
   know(account: string): void {
     if (this.#known.add(account)) this.#touched.add(account);

@@ -166,6 +166,20 @@ export class LogRows {
       : { sinceMs: row.since, mergeBy: row.merge_by };
   }
 
+  /**
+   * The longest time from a capture to its arrival here, among the last appends since a time: a receipt's `mergeBy` is
+   * `mergeDelay` seconds after its capture. Milliseconds, to the second; 0 for none.
+   */
+  outboxMs(sinceMs: number, mergeDelay: number): number {
+    const row = this.#one<{ longest: number | null }>(
+      `SELECT max(at_ms - 1000 * (merge_by - ?)) AS longest
+       FROM (SELECT at_ms, merge_by FROM appends ORDER BY first_index DESC LIMIT 256) WHERE at_ms >= ?`,
+      mergeDelay,
+      sinceMs,
+    );
+    return Math.max(0, row?.longest ?? 0);
+  }
+
   /** Where an account's receipt stands in the log; `undefined` when it has not arrived. */
   indexOf(account: number, sequence: number): number | undefined {
     const row = this.#one<{ first_index: number; first_sequence: number; count: number }>(

@@ -36,6 +36,9 @@ const retryMs = 1_000;
 /** Blobs of anchored commits are on the DA layer; the newest are kept here as well, for republishing after a reorg. */
 const blobsKept = 256;
 
+/** Of the outboxes, this much of the past is looked at. */
+const outboxWindowMs = 10 * 60_000;
+
 export type LogStatus = {
   readonly logId: Hex;
   readonly origin: string;
@@ -48,6 +51,12 @@ export type LogStatus = {
   /** The earliest `mergeBy` of a receipt that is not in an anchored head, Unix seconds. */
   readonly mergeBy: number | undefined;
   readonly commits: number;
+  /** When the oldest commit that is under no anchored head was sealed. */
+  readonly unanchoredSinceMs: number | undefined;
+  /** From the seal of the newest anchored commit to its anchoring; unknown after a restart, until the next. */
+  readonly sealToAnchorMs: number | undefined;
+  /** The longest that a receipt taken lately had been in its account's outbox. */
+  readonly outboxMs: number;
 };
 
 /** Where a receipt stands. */
@@ -61,6 +70,7 @@ export type Placement = {
 export class ReceiptLog extends DurableObject<Env> {
   readonly #rows: LogRows;
   readonly #alarm: AlarmClock;
+  #sealToAnchorMs: number | undefined;
   /** The committed tree's size, as the last commit row says. */
   #sealed: number;
 
@@ -216,6 +226,15 @@ export class ReceiptLog extends DurableObject<Env> {
   /** A head is on chain to stay. Telling it twice is harmless. The blobs under it are kept until the next one is, too. */
   anchored(anchor: Anchor): void {
     const before = this.#rows.anchorBelow(anchor.size);
+    const isNew = (this.#rows.lastAnchor()?.size ?? 0) < anchor.size;
+    const [commit] = isNew ? this.#rows.commits(anchor.commit, 1) : [];
+    if (commit) {
+      this.#sealToAnchorMs = Date.now() - commit.sealedMs;
+      const { size, transaction } = anchor;
+      console.log(
+        JSON.stringify({ event: 'anchored', size, transaction, sealToAnchorMs: this.#sealToAnchorMs }),
+      );
+    }
     this.ctx.storage.transactionSync(() => {
       this.#rows.writeAnchor(anchor);
       if (before !== undefined) this.#rows.forgetBlobsBelow(before.commit - blobsKept);
@@ -225,7 +244,7 @@ export class ReceiptLog extends DurableObject<Env> {
   // What the edge serves.
 
   status(): LogStatus {
-    const { logId, origin } = configOf(this.env).log;
+    const { logId, origin, mergeDelay } = configOf(this.env).log;
     const anchor = this.#rows.lastAnchor();
     const waiting = this.#rows.waitingFrom(this.#sealed);
     const deadlines = [this.#rows.mergeByAfter(anchor?.commit ?? 0), waiting?.mergeBy].filter(
@@ -240,6 +259,9 @@ export class ReceiptLog extends DurableObject<Env> {
       waitingSinceMs: waiting?.sinceMs,
       mergeBy: deadlines.length === 0 ? undefined : Math.min(...deadlines),
       commits: this.#rows.lastCommit()?.id ?? 0,
+      unanchoredSinceMs: this.#rows.commits((anchor?.commit ?? 0) + 1, 1)[0]?.sealedMs,
+      sealToAnchorMs: this.#sealToAnchorMs,
+      outboxMs: this.#rows.outboxMs(Date.now() - outboxWindowMs, mergeDelay),
     };
   }
 

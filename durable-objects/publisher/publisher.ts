@@ -42,6 +42,15 @@ const retryMaxMs = 60_000;
 const commitsMax = 1_024;
 const anchorFilesMax = 64;
 
+export type PublisherStatus = {
+  /** Files gathered; those that can be had from the DA layer; those under an anchored head. */
+  readonly files: number;
+  readonly available: number;
+  readonly anchored: number;
+  /** Rounds that failed, in a row. */
+  readonly failures: number;
+};
+
 const platformFetch: Fetch = (url, init) => fetch(url, init);
 
 export class Publisher extends DurableObject<Env> {
@@ -57,6 +66,13 @@ export class Publisher extends DurableObject<Env> {
     this.#rows = new PublicationRows(ctx.storage);
     this.#alarm = new AlarmClock(ctx.storage);
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
+  }
+
+  status(): PublisherStatus {
+    const { done } = this.#rows;
+    const files = this.#rows.lastFile()?.id ?? 0;
+    const available = (this.#rows.nextToStore()?.id ?? files + 1) - 1;
+    return { files, available, anchored: done, failures: this.#failures };
   }
 
   /** There may be commits to publish. */

@@ -6,6 +6,7 @@
  *
  * Closed until `failures` failures in a row; then open for `openMs`; then one call is let through to try.
  */
+import { count } from '../counting.ts';
 import type { Upstream } from './upstream.ts';
 
 type State = { failures: number; openUntilMs: number; trying: boolean };
@@ -41,6 +42,7 @@ export function failed({ name, breaker }: Upstream, nowMs: number): void {
   state.trying = false;
   if (breaker.failures === 0 || state.failures < breaker.failures) return;
   state.openUntilMs = nowMs + breaker.openMs;
+  count('tallystick_upstream_left_alone_total', { upstream: name });
   console.warn(JSON.stringify({ event: 'upstream_left_alone', upstream: name, failures: state.failures }));
 }
 

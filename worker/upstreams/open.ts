@@ -1,10 +1,12 @@
 import { ok, type Result, refuse } from '../../protocol/result.ts';
+import { count } from '../counting.ts';
 import type { Allotment } from '../in-flight.ts';
 import type { PricedRequest } from '../priced-request.ts';
 import type { Problem } from '../problem.ts';
 import { attempt, type Opened } from './attempt.ts';
 import { allows, failed, gaveUp, succeeded, waitMs } from './breaker.ts';
 import { upstreamsFor, withoutSecrets } from './configured.ts';
+import type { Upstream } from './upstream.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 
 /** Between two attempts at the same upstream, at most: doubled each time, and a random part of it. */
@@ -41,11 +43,14 @@ export async function openUpstream(
       first = false;
       const opened = await attempt(call, request, upstream, room, deadlineMs);
       if (opened.ok) {
-        if (opened.value.kind === 'abandoned') gaveUp(upstream);
+        const isAbandoned = opened.value.kind === 'abandoned';
+        if (isAbandoned) gaveUp(upstream);
         else succeeded(upstream);
+        noteAttempt(upstream, isAbandoned ? 'abandoned' : 'answered');
         return ok(opened.value);
       }
       const verdict = opened.error;
+      noteAttempt(upstream, verdict.unhealthy ? 'failed' : 'refused');
       problem = { ...verdict.problem, detail: withoutSecrets(call.env, verdict.problem.detail) };
       if (verdict.unhealthy) failed(upstream, call.now());
       else gaveUp(upstream);
@@ -59,6 +64,9 @@ export async function openUpstream(
   }
   return refuse(problem ?? nowhere(request));
 }
+
+const noteAttempt = ({ name }: Upstream, outcome: string): void =>
+  count('tallystick_upstream_attempts_total', { upstream: name, outcome });
 
 const nowhere = ({ endpoint, model }: PricedRequest): Problem => ({
   status: 404,

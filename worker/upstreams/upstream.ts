@@ -8,6 +8,7 @@ import { sglang } from '../dialects/sglang.ts';
 import { vllm } from '../dialects/vllm.ts';
 import { zeroGRouter } from '../dialects/zero-g-router.ts';
 import { members } from '../usage.ts';
+import { parseUsd, type UpstreamCost } from './upstream-cost.ts';
 
 /** How long each stage of a call may take, in milliseconds. Every one of them ends before the hold does. */
 export type Timeouts = {
@@ -47,6 +48,8 @@ export type Upstream = {
   readonly retries: number;
   readonly breaker: Breaker;
   readonly evidence: EvidenceSource | undefined;
+  /** What it charges the operator, by model as priced here; for the margin in /metrics. */
+  readonly costs: ReadonlyMap<string, UpstreamCost> | undefined;
 };
 
 /** After so many failures in a row an isolate leaves an upstream alone for a while. 0 failures: never. */
@@ -100,6 +103,7 @@ const known = [
   'retries',
   'breaker',
   'evidence',
+  'costs',
 ];
 
 function readUpstream(value: unknown, path: string): Upstream {
@@ -127,6 +131,7 @@ function readUpstream(value: unknown, path: string): Upstream {
       openMs: count(breaker['openMs'] ?? defaultBreaker.openMs, `${path}.breaker.openMs`, 1, 600_000),
     },
     evidence: readEvidence(entry['evidence'], `${path}.evidence`),
+    costs: readCosts(entry['costs'], `${path}.costs`),
   };
 }
 
@@ -172,6 +177,24 @@ function readEvidence(value: unknown, path: string): EvidenceSource | undefined 
     signer,
     timeoutMs: count(said['timeoutMs'] ?? defaultEvidenceMs, `${path}.timeoutMs`, 1, 20_000),
   };
+}
+
+/** Per million tokens, in USD: `{"qwen-plus":{"input":"0.4","cachedInput":"0.08","output":"1.2"}}`; cached input is input where absent. */
+function readCosts(value: unknown, path: string): ReadonlyMap<string, UpstreamCost> | undefined {
+  if (value === undefined || value === null) return undefined;
+  return new Map(
+    Object.entries(members(value) ?? {}).map(([model, rates]) => {
+      const said = strict(rates, `${path}.${model}`, ['input', 'cachedInput', 'output']);
+      const rate = (name: string, otherwise?: unknown): bigint => {
+        const usd = parseUsd(said[name] ?? otherwise);
+        if (usd === undefined)
+          throw bad(`${path}.${model}.${name}`, 'USD per million tokens, as a decimal string');
+        return usd;
+      };
+      const cachedInput = rate('cachedInput', said['input']);
+      return [model, { input: rate('input'), cachedInput, output: rate('output') }];
+    }),
+  );
 }
 
 function readUrl(value: unknown, path: string): string {

@@ -1,0 +1,46 @@
+// What this deployment has counted, for /metrics. Isolates add what they have counted in the last seconds; nothing of it is on
+// a request's path. Kept in memory and written down as one value at most once a minute, so counters may lose the last
+// minute when the object is moved, and what an isolate had not yet handed over when it was ended. Money is never decided
+// on them: receipts and the vault say what was earned.
+import { DurableObject } from 'cloudflare:workers';
+import { AlarmClock } from '../alarm-clock.ts';
+import type { Env } from '../env.ts';
+import type { Count } from './count.ts';
+
+/** Between two times of writing down. */
+const writeEveryMs = 60_000;
+/** Beyond this, series are not taken: labels have few values, and a mistake must not fill the object. */
+const seriesMax = 5_000;
+const stored = 'counts';
+
+export class Counters extends DurableObject<Env> {
+  readonly #counts: Map<string, bigint>;
+  readonly #alarm: AlarmClock;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const kept = JSON.parse(ctx.storage.kv.get<string>(stored) ?? '[]') as [string, string][];
+    this.#counts = new Map(kept.map(([series, count]) => [series, BigInt(count)]));
+    this.#alarm = new AlarmClock(ctx.storage);
+    void ctx.blockConcurrencyWhile(() => this.#alarm.load());
+  }
+
+  add(counts: readonly Count[]): void {
+    for (const { series, by } of counts) {
+      const before = this.#counts.get(series);
+      if (before !== undefined || this.#counts.size < seriesMax)
+        this.#counts.set(series, (before ?? 0n) + by);
+    }
+    if (counts.length > 0) this.#alarm.noLaterThan(Date.now() + writeEveryMs);
+  }
+
+  read(): Count[] {
+    return [...this.#counts].map(([series, by]) => ({ series, by }));
+  }
+
+  override alarm(): void {
+    this.#alarm.rang();
+    const counts = [...this.#counts].map(([series, count]) => [series, `${count}`]);
+    this.ctx.storage.kv.put(stored, JSON.stringify(counts));
+  }
+}

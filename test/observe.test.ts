@@ -1,0 +1,164 @@
+// What an operator sees: metrics that say what happened, alerts that can fire, and a log without anybody's words or keys.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseEther } from 'viem';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Stack } from '../dev/stack.ts';
+import { accountOf, ceilingOf, until } from './money.ts';
+import { type RawAgent, rawAgent } from './raw-agent.ts';
+import { startTestStack } from './test-stack.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
+const alerts = readFileSync(path.join(root, 'ops/alerts.yml'), 'utf8');
+
+let stack: Stack;
+let agent: RawAgent;
+let log = '';
+beforeAll(async () => {
+  stack = await startTestStack({
+    agents: 1,
+    log: (text) => {
+      log += text;
+    },
+    upstream: { costs: { 'qwen-plus': { input: '0.4', output: '1.2' } } },
+  });
+  const [first] = stack.agents;
+  if (!first) throw new Error('no agent');
+  agent = rawAgent(stack, first);
+});
+afterAll(() => stack?.close());
+
+const ask = (token?: string): Promise<Response> =>
+  fetch(`${stack.gatewayUrl}/metrics`, {
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+  });
+
+type Samples = ReadonlyMap<string, number>;
+
+async function samples(): Promise<Samples> {
+  const response = await ask(stack.operatorToken);
+  expect(response.status).toBe(200);
+  const lines = (await response.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const [, series = '', value] = /^(\w+(?:\{.*\})?) (-?[\d.e+-]+)$/.exec(line) ?? [];
+      expect(series, line).not.toBe('');
+      return [series, Number(value)];
+    }),
+  );
+}
+
+test('metrics are the operator’s alone', async () => {
+  expect((await ask()).status).toBe(401);
+  expect((await ask(`${stack.operatorToken}0`)).status).toBe(401);
+  expect((await ask(stack.operatorToken)).headers.get('content-type')).toMatch(
+    /^text\/plain; version=0\.0\.4/,
+  );
+});
+
+test('calls, tokens, revenue, cost, refusals, upstream, log and chain are all there, and right', {
+  timeout: 60_000,
+}, async () => {
+  const canary = 'heliotrope-canary';
+  await ceilingOf(agent, canary); // one refusal: 402, no voucher
+  const headers = await agent.payment(parseEther('5'));
+  let outputs = 0;
+  for (const stream of [false, true, false]) {
+    const response = await agent.chat(`Say something about ${canary}`, { headers, more: { stream } });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    await response.text();
+    outputs += 1;
+  }
+  const { captured } = await until(
+    () => accountOf(agent),
+    ({ held, sequence }) => held === 0n && sequence === BigInt(outputs),
+  );
+  stack.qwen?.faults.next('500', 9);
+  expect((await agent.chat(canary, { headers })).status).toBe(502);
+  stack.qwen?.faults.clear();
+
+  const seen = await until(
+    samples,
+    (now) => (now.get('tallystick_log_entries{state="anchored"}') ?? 0) === outputs,
+  );
+  const of = (series: string) => seen.get(series);
+  const chain = `chain="${stack.chainId}"`;
+  expect(of('tallystick_captures_total{model="qwen-plus",upstream="qwen-stand-in",estimated="false"}')).toBe(
+    3,
+  );
+  expect(of('tallystick_refusals_total{reason="voucher_missing"}')).toBe(1);
+  expect(of('tallystick_refusals_total{reason="upstream_failed"}')).toBe(1);
+  expect(of('tallystick_requests_total{route="/v1/chat/completions",status="200"}')).toBe(3);
+  expect(of('tallystick_tokens_total{model="qwen-plus",kind="output"}')).toBeGreaterThan(0);
+  expect(of(`tallystick_revenue_base_units_total{${chain},model="qwen-plus"}`)).toBe(Number(captured));
+  const [revenue, cost] = [
+    of('tallystick_revenue_usd_total{model="qwen-plus"}') ?? Number.NaN,
+    of('tallystick_upstream_cost_usd_total{model="qwen-plus",upstream="qwen-stand-in"}') ?? Number.NaN,
+  ];
+  expect(revenue).toBeCloseTo((Number(captured) / 1e18) * 0.625, 9);
+  expect(cost).toBeGreaterThan(0);
+  expect(of('tallystick_margin_usd{model="qwen-plus"}')).toBeCloseTo(revenue - cost, 9);
+  expect(of('tallystick_upstream_attempts_total{upstream="qwen-stand-in",outcome="answered"}')).toBe(3);
+  expect(of('tallystick_upstream_attempts_total{upstream="qwen-stand-in",outcome="failed"}')).toBeGreaterThan(
+    0,
+  );
+  expect(of('tallystick_seal_to_anchor_seconds')).toBeGreaterThan(0);
+  expect(of('tallystick_log_merge_overdue_seconds')).toBe(0);
+  expect(of('tallystick_outbox_seconds')).toBeLessThan(60);
+  expect(of(`tallystick_watched_accounts{${chain}}`)).toBe(1);
+  const node = new URL(stack.rpcUrl).host;
+  expect(of(`tallystick_operator_balance_base_units{${chain},node="${node}"}`)).toBeGreaterThan(1e18);
+  expect(of(`tallystick_rpc_head_age_seconds{${chain},node="${node}"}`)).toBeLessThan(30);
+  for (const part of ['log', 'publisher', 'counters', `chain ${stack.chainId}`, `rpc ${node}`])
+    expect(of(`tallystick_up{part="${part}"}`), part).toBe(1);
+  // What is due falls to nothing when it is claimed.
+  await until(samples, (now) => now.get(`tallystick_exposure_base_units{${chain}}`) === 0);
+
+  // The log: lines of JSON with an event, each capture with its request's id; nobody's words, no key, no signature.
+  const lines = log.split('\n').filter((line) => line.trim() !== '');
+  const events = lines.map((line) => JSON.parse(line) as { event: string; requestId?: string });
+  expect(events.filter(({ event }) => event === 'captured')).toHaveLength(3);
+  expect(events.some(({ event }) => event === 'anchored')).toBe(true);
+  for (const { event, requestId } of events) {
+    expect(event).toMatch(/^[a-z_]+$/);
+    if (['captured', 'refused', 'upstream_refused'].includes(event))
+      expect(requestId).toMatch(/^[0-9a-f-]{36}$/);
+  }
+  for (const secret of [
+    canary,
+    'local-qwen-key',
+    stack.operatorToken,
+    stack.agents[0]?.privateKey ?? '-',
+    'signature',
+  ])
+    expect(log).not.toContain(secret);
+});
+
+test('a restart loses nothing of the gauges', async () => {
+  const before = await samples();
+  await stack.restartGateway();
+  const after = await samples();
+  for (const state of ['appended', 'sealed', 'anchored'])
+    expect(after.get(`tallystick_log_entries{state="${state}"}`)).toBe(
+      before.get(`tallystick_log_entries{state="${state}"}`),
+    );
+});
+
+test('every alert is about metrics that are served, and has its page', async () => {
+  const text = await (await ask(stack.operatorToken)).text();
+  const served = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name));
+  const runbook = readFileSync(path.join(root, 'docs/runbook.md'), 'utf8');
+  const sections = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
+  const rules = alerts.split(/^ {6}- alert: /m).slice(1);
+  expect(rules.length).toBeGreaterThan(10);
+  for (const rule of rules) {
+    const name = rule.split('\n')[0] ?? '';
+    const expression = /^ {8}expr: ['"](.*)['"]$/m.exec(rule)?.[1] ?? '';
+    const named = [...expression.matchAll(/tallystick_\w+/g)].map(([metric]) => metric);
+    for (const metric of named) expect(served, `${name}: ${metric}`).toContain(metric);
+    if (named.length === 0) expect(expression).toContain('up{job="tallystick"}');
+    expect(rule).toMatch(new RegExp(`runbook: .docs/runbook.md#${name.toLowerCase()}.$`, 'm'));
+  }
+  expect(sections).toEqual(rules.map((rule) => rule.split('\n')[0]));
+});
