@@ -63,6 +63,8 @@ export type LogConfig = {
   readonly sealEveryMs: number;
   /** And at once when this many wait. */
   readonly sealAtEntries: number;
+  /** Objects between accounts and the log; 0: none. */
+  readonly intakes: number;
   /** Commits wait this long for others to share a file and an anchor with. */
   readonly publishEveryMs: number;
   /** Seconds from a capture to its receipt's `mergeBy`. */
@@ -112,6 +114,7 @@ function readConfig(env: Env): Config {
     anchor,
     sealEveryMs: positiveInteger('SEAL_EVERY_SECONDS', env.SEAL_EVERY_SECONDS) * 1000,
     sealAtEntries: positiveInteger('SEAL_AT_ENTRIES', env.SEAL_AT_ENTRIES),
+    intakes: positiveInteger('LOG_INTAKES', env.LOG_INTAKES ?? '0', 0),
     publishEveryMs: positiveInteger('PUBLISH_EVERY_SECONDS', env.PUBLISH_EVERY_SECONDS, 0) * 1000,
     mergeDelay: positiveInteger('MERGE_DELAY_SECONDS', env.MERGE_DELAY_SECONDS),
   };

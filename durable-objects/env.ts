@@ -1,6 +1,7 @@
 import type { AgentAccount } from './account/agent-account.ts';
 import type { Chain } from './chain/chain.ts';
 import type { Counters } from './counters/counters.ts';
+import type { LogIntake } from './log/log-intake.ts';
 import type { ReceiptLog } from './log/receipt-log.ts';
 import type { Publisher } from './publisher/publisher.ts';
 
@@ -8,6 +9,7 @@ import type { Publisher } from './publisher/publisher.ts';
 export type Env = {
   readonly AGENT_ACCOUNT: DurableObjectNamespace<AgentAccount>;
   readonly RECEIPT_LOG: DurableObjectNamespace<ReceiptLog>;
+  readonly LOG_INTAKE: DurableObjectNamespace<LogIntake>;
   readonly PUBLISHER: DurableObjectNamespace<Publisher>;
   readonly CHAIN: DurableObjectNamespace<Chain>;
   readonly COUNTERS: DurableObjectNamespace<Counters>;
@@ -26,6 +28,8 @@ export type Env = {
   readonly LOG_ORIGIN: string;
   readonly SEAL_EVERY_SECONDS: string;
   readonly SEAL_AT_ENTRIES: string;
+  /** Objects between accounts and the log; 0 when not given: accounts send to the log themselves. See docs/scaling.md. */
+  readonly LOG_INTAKES?: string;
   readonly PUBLISH_EVERY_SECONDS: string;
   readonly MERGE_DELAY_SECONDS: string;
   /** How long a request's funds stay set aside at most; 600 when not given. */

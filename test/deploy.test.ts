@@ -47,6 +47,7 @@ test('the dry run lists every binding, and the bundle is within the limit', () =
     expect.arrayContaining([
       'AGENT_ACCOUNT: Durable Object AgentAccount',
       'RECEIPT_LOG: Durable Object ReceiptLog',
+      'LOG_INTAKE: Durable Object LogIntake',
       'PUBLISHER: Durable Object Publisher',
       'CHAIN: Durable Object Chain',
       'COUNTERS: Durable Object Counters',

@@ -341,7 +341,7 @@ export async function startWorld(options: { readonly agents: number } = { agents
   };
 }
 
-const blankReceipt: Receipt = {
+export const blankReceipt: Receipt = {
   logId: zeroHash,
   chainId: 0n,
   vault: '0x',

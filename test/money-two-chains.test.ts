@@ -20,7 +20,7 @@ let abroad: RawAgent;
 const key: Hex = `0x${'31'.repeat(32)}`;
 
 beforeAll(async () => {
-  stack = await startTestStack({ agents: 1, secondChain: true });
+  stack = await startTestStack({ agents: 1, secondChain: true, vars: { LOG_INTAKES: '2' } });
   const [local] = stack.agents;
   if (!local || !stack.secondChain) throw new Error('an agent on each chain');
   far = stack.secondChain;

@@ -16,6 +16,7 @@ import { quote } from './quote.ts';
 export { AgentAccount } from '../durable-objects/account/agent-account.ts';
 export { Chain } from '../durable-objects/chain/chain.ts';
 export { Counters } from '../durable-objects/counters/counters.ts';
+export { LogIntake } from '../durable-objects/log/log-intake.ts';
 export { ReceiptLog } from '../durable-objects/log/receipt-log.ts';
 export { Publisher } from '../durable-objects/publisher/publisher.ts';
 

@@ -13,6 +13,8 @@ import { chainName } from '../chain/chain-name.ts';
 import type { Observation } from '../chain/observation.ts';
 import { chainOf, configOf } from '../config.ts';
 import type { Env } from '../env.ts';
+import { intakeOf } from '../log/intake-of.ts';
+import type { AccountReceipts } from '../log/receipt-log.ts';
 import { AccountBook, type CaptureRefusal, type Claimable, type Reserved } from './account-book.ts';
 import type { AccountStorage } from './account-storage.ts';
 import type { AgentFacts } from './agent-facts.ts';
@@ -23,8 +25,9 @@ import type { Bearer, SessionKey, SessionKeyStanding } from './session-keys.ts';
 
 /** Captures wait this long for company before they are sent to the log together. */
 const outboxDelayMs = 500;
-/** After the log could not be reached. */
+/** After the log could not be reached: the first wait, which doubles with every failure, and the longest. */
 const outboxRetryMs = 2_000;
+const outboxRetryMaxMs = 120_000;
 /** Between two tables packed, and after the archive could not be written. */
 const packRetryMs = 5_000;
 /** Receipts sent to the log in one call. */
@@ -33,6 +36,9 @@ const outboxBatch = 500;
 export class AgentAccount extends DurableObject<Env> {
   readonly #book: AccountBook;
   readonly #alarm: AlarmClock;
+  /** How often in a row the log could not be reached, and until when it is left alone for that. */
+  #outboxFailures = 0;
+  #outboxNotBeforeMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -66,7 +72,7 @@ export class AgentAccount extends DurableObject<Env> {
   ): Result<Receipt, CaptureRefusal> {
     const nowMs = Date.now();
     const captured = this.#book.capture(holdId, outcome, nowMs, more);
-    if (captured.ok) this.#alarm.noLaterThan(nowMs + outboxDelayMs);
+    if (captured.ok) this.#alarm.noLaterThan(Math.max(nowMs + outboxDelayMs, this.#outboxNotBeforeMs));
     return captured;
   }
 
@@ -191,8 +197,10 @@ export class AgentAccount extends DurableObject<Env> {
     const { nextDeadlineMs } = this.#book;
     if (nextDeadlineMs !== undefined) this.#alarm.noLaterThan(nextDeadlineMs);
     if (this.#book.acknowledged < this.#book.sequence) {
-      this.#alarm.noLaterThan(nowMs + outboxRetryMs);
-      await this.#sendOutbox();
+      this.#alarm.noLaterThan(
+        this.#outboxNotBeforeMs > nowMs ? this.#outboxNotBeforeMs : nowMs + outboxRetryMs,
+      );
+      if (this.#outboxNotBeforeMs <= nowMs) await this.#sendOutbox();
     }
     await this.#packOld(nowMs);
   }
@@ -232,28 +240,42 @@ export class AgentAccount extends DurableObject<Env> {
     }
   }
 
+  /** To the log itself, or by way of an intake where there are so many accounts. @returns the last number it holds */
+  async #append(receipts: AccountReceipts): Promise<number> {
+    const { logId, intakes } = configOf(this.env).log;
+    if (intakes === 0) return await this.env.RECEIPT_LOG.getByName(logId).append(receipts);
+    const intake = this.env.LOG_INTAKE.getByName(`${logId}/${intakeOf(receipts.account, intakes)}`);
+    const appended = await intake.append(receipts);
+    if ('refused' in appended) throw new Error(appended.refused);
+    return appended.last;
+  }
+
   /** At least once: the log takes each sequence number once, so a lost answer costs a repetition and nothing else. */
   async #sendOutbox(): Promise<void> {
     await this.#announce();
     const book = this.#book;
-    const log = this.env.RECEIPT_LOG.getByName(configOf(this.env).log.logId);
     try {
       while (book.acknowledged < book.sequence) {
         const first = book.acknowledged + 1n;
         const batch = book.receipts(first, outboxBatch);
         const last = batch.at(-1);
         if (last === undefined) return;
-        book.acknowledged = BigInt(
-          await log.append({
-            account: this.ctx.id.name ?? '',
-            firstSequence: Number(first),
-            digests: batch.map((row) => row.digest),
-            lastReceipt: last.receipt,
-            mergeBy: Number(batch[0]?.receipt.mergeBy ?? 0n),
-          }),
-        );
+        const appended = await this.#append({
+          account: this.ctx.id.name ?? '',
+          firstSequence: Number(first),
+          digests: batch.map((row) => row.digest),
+          lastReceipt: last.receipt,
+          mergeBy: Number(batch[0]?.receipt.mergeBy ?? 0n),
+        });
+        book.acknowledged = BigInt(appended);
       }
+      this.#outboxFailures = 0;
+      this.#outboxNotBeforeMs = 0;
     } catch (error) {
+      this.#outboxFailures += 1;
+      const waitMs = Math.min(outboxRetryMaxMs, outboxRetryMs * 2 ** (this.#outboxFailures - 1));
+      // Not all accounts at once: a log that comes back is not to be called by everybody in the same second.
+      this.#outboxNotBeforeMs = Date.now() + waitMs * (0.5 + Math.random());
       console.error(
         JSON.stringify({ event: 'outbox_delayed', account: this.ctx.id.name, error: String(error) }),
       );

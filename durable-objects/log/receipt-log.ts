@@ -59,6 +59,19 @@ export type LogStatus = {
   readonly outboxMs: number;
 };
 
+/** Consecutive receipts of one account, as it sends them. */
+export type AccountReceipts = {
+  readonly account: string;
+  readonly firstSequence: number;
+  readonly digests: readonly Hex[];
+  readonly lastReceipt: Receipt;
+  /** The earliest among the receipts, Unix seconds. */
+  readonly mergeBy: number;
+};
+
+/** The last sequence number the log holds of an account, or why it took nothing. */
+export type Appended = { readonly last: number } | { readonly refused: string };
+
 /** Where a receipt stands. */
 export type Placement = {
   readonly index: number;
@@ -85,17 +98,10 @@ export class ReceiptLog extends DurableObject<Env> {
   /**
    * Takes consecutive receipts of one account, one row for all of them. What was taken before is skipped; a gap is
    * refused by answering the last number held.
-   * @param batch.mergeBy the earliest `mergeBy` among the receipts, Unix seconds
    * @returns the last sequence number the log holds of this account: the account goes on from there
    * @throws RangeError for no receipts or more than 4,096
    */
-  append(batch: {
-    readonly account: string;
-    readonly firstSequence: number;
-    readonly digests: readonly Hex[];
-    readonly lastReceipt: Receipt;
-    readonly mergeBy: number;
-  }): number {
+  append(batch: AccountReceipts): number {
     const { length } = batch.digests;
     if (length === 0 || length > appendEntriesMax) throw new RangeError(`${length} receipts in one append`);
     const known = this.#rows.accountId(batch.account);
@@ -121,6 +127,17 @@ export class ReceiptLog extends DurableObject<Env> {
     const isFull = firstIndex + fresh.length - this.#sealed >= log.sealAtEntries;
     this.#alarm.noLaterThan(isFull ? nowMs : nowMs + log.sealEveryMs);
     return last + fresh.length;
+  }
+
+  /** {@link append} for many accounts, in one call and one commit. What one sends wrongly is that one's alone. */
+  appendAll(batches: readonly AccountReceipts[]): Appended[] {
+    return batches.map((batch) => {
+      try {
+        return { last: this.append(batch) };
+      } catch (error) {
+        return { refused: String(error) };
+      }
+    });
   }
 
   /** The next time first; then seal what is due, and remind the publisher of what it has not anchored. */
