@@ -1,8 +1,16 @@
 import { type Address, type Hex, parseEther, parseEventLogs } from 'viem';
 import { deployContract, mined } from '../contracts/deploy-contract.ts';
-import { anchorContract, localRegistry, type VaultSettings, vaultOf } from '../contracts/deployable.ts';
+import {
+  anchorContract,
+  type BondSettings,
+  bondOf,
+  localRegistry,
+  type VaultSettings,
+  vaultOf,
+} from '../contracts/deployable.ts';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { identityRegistryAbi } from '../contracts-abi/generated/IdentityRegistry.ts';
+import { operatorBondAbi } from '../contracts-abi/generated/OperatorBond.ts';
 import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import type { ChainClient, Wallet } from './clients.ts';
 
@@ -43,6 +51,31 @@ export async function deployAnchor(
   });
   await mined(reader, await wallet.writeContract(opening.request));
   return { anchor, logId: opening.result };
+}
+
+/** Deploys the bond for an anchor's logs. */
+export const deployBond = async (
+  reader: ChainClient,
+  wallet: Wallet,
+  settings: BondSettings,
+): Promise<Address> => (await deployContract(reader, wallet, bondOf(settings))).address;
+
+/** Adds to a log's bond; anyone may. */
+export async function bondLog(
+  reader: ChainClient,
+  payer: Wallet,
+  bond: Address,
+  logId: Hex,
+  amount: bigint,
+): Promise<void> {
+  const hash = await payer.writeContract({
+    address: bond,
+    abi: operatorBondAbi,
+    functionName: 'bond',
+    args: [logId],
+    value: amount,
+  });
+  await mined(reader, hash);
 }
 
 /** Registers an agent, names its own key as spender and deposits for it. @returns its agentId */

@@ -8,7 +8,15 @@ import { mnemonicToAccount, privateKeyToAccount } from 'viem/accounts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { type Anvil, startAnvil } from './anvil.ts';
 import { type ChainClient, readerOf, type Wallet, walletOf } from './clients.ts';
-import { deployAnchor, deployRegistry, deployVault, fund, fundAgent } from './contracts.ts';
+import {
+  bondLog,
+  deployAnchor,
+  deployBond,
+  deployRegistry,
+  deployVault,
+  fund,
+  fundAgent,
+} from './contracts.ts';
 import { buildWorker, type Gateway, startGateway } from './gateway.ts';
 import { leftoversIn } from './leftovers.ts';
 import { type QwenStandIn, startQwenStandIn } from './qwen-stand-in.ts';
@@ -39,6 +47,8 @@ export type StackDescription = {
   readonly identityRegistry: Address;
   readonly vault: Address;
   readonly anchor: Address;
+  /** The log's OperatorBond, with 10 0G in it. */
+  readonly bond: Address;
   readonly logId: Hex;
   readonly flow: Address;
   readonly storageUrl: string;
@@ -104,6 +114,15 @@ export type StackOptions = {
 
 const chainId = 31337;
 const logOrigin = 'tallystick.local/log';
+const mergeDelaySeconds = 120;
+/** Short, so that a challenge can be watched from beginning to end. */
+const bondTerms = {
+  penalty: parseEther('1'),
+  challengeBond: parseEther('0.1'),
+  mergeDelay: mergeDelaySeconds,
+  grace: 30,
+  answerWindow: 300,
+};
 
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { progress = () => undefined, agents: agentCount = 3, deposit = parseEther('10') } = options;
@@ -173,7 +192,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       headKey: addressOfKey(keys.HEAD_KEY),
       receiptKey: addressOfKey(keys.RECEIPT_KEY),
     });
-    progress(`contracts: vault ${vault}, anchor ${anchor}, registry ${identityRegistry}, 0G Flow ${flow}`);
+    const bond = await deployBond(reader, admin, { ...bondTerms, anchor });
+    await bondLog(reader, admin, bond, logId, parseEther('10'));
+    progress(
+      `contracts: vault ${vault}, anchor ${anchor}, bond ${bond}, registry ${identityRegistry}, 0G Flow ${flow}`,
+    );
 
     const storageNode = await startStorageNode({
       rpcUrl: anvil.url,
@@ -229,12 +252,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       CHAINS: JSON.stringify(chains),
       HOME_CHAIN_ID: `${chainId}`,
       ANCHOR: anchor,
+      BOND: bond,
       LOG_OWNER: deployer.address,
       LOG_ORIGIN: logOrigin,
       SEAL_EVERY_SECONDS: '2',
       SEAL_AT_ENTRIES: '4096',
       PUBLISH_EVERY_SECONDS: '1',
-      MERGE_DELAY_SECONDS: '120',
+      MERGE_DELAY_SECONDS: `${mergeDelaySeconds}`,
       DA: 'zero-g-storage',
       ZERO_G_STORAGE_KIND: 'node',
       ZERO_G_STORAGE_URL: storageNode.url,
@@ -271,6 +295,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       identityRegistry,
       vault,
       anchor,
+      bond,
       logId,
       flow,
       storageUrl: storageNode.url,

@@ -59,6 +59,8 @@ export type LogConfig = {
   readonly origin: string;
   readonly chainId: number;
   readonly anchor: Address;
+  /** Its OperatorBond, where there is one: challenges there are answered. */
+  readonly bond?: Address;
   /** A seal is due this long after the first entry that waits for one. */
   readonly sealEveryMs: number;
   /** And at once when this many wait. */
@@ -112,6 +114,7 @@ function readConfig(env: Env): Config {
     origin,
     chainId: home,
     anchor,
+    ...(env.BOND === undefined ? {} : { bond: address('BOND', env.BOND) }),
     sealEveryMs: positiveInteger('SEAL_EVERY_SECONDS', env.SEAL_EVERY_SECONDS) * 1000,
     sealAtEntries: positiveInteger('SEAL_AT_ENTRIES', env.SEAL_AT_ENTRIES),
     intakes: positiveInteger('LOG_INTAKES', env.LOG_INTAKES ?? '0', 0),

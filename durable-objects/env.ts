@@ -24,6 +24,8 @@ export type Env = {
   /** The chain the log is anchored on: one of CHAINS. */
   readonly HOME_CHAIN_ID: string;
   readonly ANCHOR: string;
+  /** The log's OperatorBond, on the home chain: see docs/evidence.md. */
+  readonly BOND?: string;
   readonly LOG_OWNER: string;
   readonly LOG_ORIGIN: string;
   readonly SEAL_EVERY_SECONDS: string;

@@ -81,7 +81,15 @@ export class Simulation {
     const disk = this.#disk(id);
     if (disk.alarm === null || this.#ringing.has(id)) return Promise.resolve();
     disk.alarm = null;
-    const instance = this.#instance(id);
+    let instance: Instance;
+    try {
+      instance = this.#instance(id);
+    } catch (error) {
+      if (!(error instanceof InjectedFault)) throw error;
+      // It did not come up: the platform calls the alarm again.
+      disk.alarm ??= 0;
+      return Promise.resolve();
+    }
     const ringing = this.#unlessKilled(instance, () => this.#invoke(instance, 'alarm', []))
       .catch((error: unknown) => {
         if (!(error instanceof InjectedFault)) throw error;

@@ -60,6 +60,7 @@ export function deployment(call: Call): Response {
       origin: log.origin,
       chainId: log.chainId,
       anchor: log.anchor,
+      ...(log.bond === undefined ? {} : { bond: log.bond }),
       mergeDelay: log.mergeDelay,
       checkpointKey: formatVerifierKey(log.origin, publicKey),
       headKey: addressOfKey(keyOf(call.env, 'HEAD_KEY')),

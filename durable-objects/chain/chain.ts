@@ -1,11 +1,14 @@
 // The only background voice to one chain. It sends transactions with one durable nonce sequence, asks the vault to pay
-// what published receipts have earned, and tells accounts what it reads. docs/log.md draws the states.
+// what published receipts have earned, tells accounts what it reads, and answers challenges to the log's bond. docs/log.md
+// draws the states.
 import { DurableObject } from 'cloudflare:workers';
 import { addressOfKey } from '../../protocol/ecdsa.ts';
 import { AlarmClock } from '../alarm-clock.ts';
 import { type ChainConfig, configOf, keyOf } from '../config.ts';
 import type { Env } from '../env.ts';
+import { Answerer } from './answerer.ts';
 import { chainName } from './chain-name.ts';
+import { ChallengeRows } from './challenge-rows.ts';
 import { ClaimRows } from './claim-rows.ts';
 import { reasonOf } from './node.ts';
 import { Sender } from './sender.ts';
@@ -42,6 +45,7 @@ export class Chain extends DurableObject<Env> {
   readonly #transactions: TransactionRows;
   readonly #claims: ClaimRows;
   readonly #watcher: Watcher;
+  readonly #answerer: Answerer;
   readonly #alarm: AlarmClock;
   /** Steps that failed when they were last taken. */
   readonly #failing = new Set<string>();
@@ -55,6 +59,11 @@ export class Chain extends DurableObject<Env> {
       accountOf: (name) => env.AGENT_ACCOUNT.getByName(name),
       settle: (dues) => this.settle(dues),
       settleNow: (account, untilMs) => this.settleNow(account, untilMs),
+    });
+    this.#answerer = new Answerer({
+      rows: new ChallengeRows(ctx.storage),
+      transactions: this.#transactions,
+      show: async (digest, size) => env.RECEIPT_LOG.getByName(configOf(env).log.logId).show(digest, size),
     });
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
@@ -121,6 +130,7 @@ export class Chain extends DurableObject<Env> {
       ['queued', (chain) => this.#sendQueued(chain)],
       ['settlement', (chain) => this.#settle(chain)],
       ['watch', (chain) => this.#watcher.step(chain, Date.now())],
+      ['challenges', (chain) => this.#answer(chain)],
     ];
     for (const [name, step] of steps) {
       try {
@@ -147,6 +157,13 @@ export class Chain extends DurableObject<Env> {
   async #sendQueued(config: ChainConfig): Promise<number | undefined> {
     await this.#sender(config).sendQueued();
     return this.#transactions.isBusy() ? Date.now() + pollMs : undefined;
+  }
+
+  /** The log's bond is where its anchor is. */
+  async #answer(config: ChainConfig): Promise<number | undefined> {
+    const { log } = configOf(this.env);
+    if (log.bond === undefined || log.chainId !== config.chainId) return undefined;
+    return this.#answerer.step(config, log, log.bond, Date.now());
   }
 
   #sender(config: ChainConfig): Sender {

@@ -192,6 +192,15 @@ export class LogRows {
     return row.first_index + sequence - row.first_sequence;
   }
 
+  /** Where the entry with these bytes stands. Reads every append there is: for what is asked once in a long while. */
+  indexOfEntry(entry: Uint8Array): number | undefined {
+    const row = this.#one<{ first_index: number; at: number }>(
+      'SELECT first_index, instr(entries, ?) AS at FROM appends WHERE at > 0 AND (at - 1) % 32 = 0 LIMIT 1',
+      bufferOf(entry),
+    );
+    return row && row.first_index + (row.at - 1) / HASH_BYTES;
+  }
+
   /** Entries from `first` on, `count` of them, as far as there are any. */
   entries(first: number, count: number): Uint8Array[] {
     const rows = this.#sql
@@ -340,7 +349,7 @@ export class LogRows {
 
   #one<T extends Record<string, SqlStorageValue>>(
     query: string,
-    ...bindings: (number | string)[]
+    ...bindings: (number | string | ArrayBuffer)[]
   ): T | undefined {
     return this.#sql.exec<T>(query, ...bindings).toArray()[0];
   }

@@ -327,6 +327,17 @@ export class ReceiptLog extends DurableObject<Env> {
     return formatTlogProof({ index, proof: proof.value, checkpoint: commit.checkpoint });
   }
 
+  /**
+   * Where the receipt with this digest stands, and its inclusion proof in the tree of a size, whoever's it is; `undefined`
+   * when that tree does not hold it. Reads the whole log's appends: for challenges, which cost who makes them a bond.
+   */
+  show(digest: Hex, size: number): { readonly index: number; readonly proof: Hex[] } | undefined {
+    const index = this.#rows.indexOfEntry(entryOfDigest(digest));
+    if (index === undefined || index >= size || size > this.#sealed) return undefined;
+    const proof = inclusionProofFrom((level, tile) => this.#rows.tile(level, tile), size, index);
+    return proof.ok ? { index, proof: proof.value.map(toHex) } : undefined;
+  }
+
   #indexOf(account: string, sequence: number): number | undefined {
     const id = this.#rows.accountId(account);
     return id === undefined ? undefined : this.#rows.indexOf(id, sequence);
