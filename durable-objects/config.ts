@@ -3,7 +3,7 @@ import { parseUint } from '../protocol/decimal.ts';
 import { parseAddress, parseHex } from '../protocol/hex.ts';
 import { logIdOf } from '../protocol/log/head.ts';
 import { holdsMax, type Terms } from './account/ledger.ts';
-import type { RateTier } from './account/rates.ts';
+import type { RateTier, RegistrationTerms } from './account/rates.ts';
 import { type ArchiveTerms, defaultArchiveTerms } from './account/receipt-archive.ts';
 import type { Env } from './env.ts';
 
@@ -272,7 +272,7 @@ function readTiers(name: string, list: unknown): RateTier[] {
   return list.map((entry: Record<string, unknown>, index): RateTier => {
     const at = (field: string) => `${name}[${index}].${field}`;
     const count = (field: string) => positiveInteger(at(field), String(entry[field]));
-    const { minDeposited, minClaimed, accounts } = entry;
+    const { minDeposited, minClaimed, accounts, registration } = entry;
     return {
       name: text(at('name'), entry['name']),
       requestsPerMinute: count('requestsPerMinute'),
@@ -283,8 +283,30 @@ function readTiers(name: string, list: unknown): RateTier[] {
       ...(accounts === undefined
         ? {}
         : { accounts: list1(at('accounts'), accounts).map((item) => text(at('accounts'), item)) }),
+      ...(registration === undefined
+        ? {}
+        : { registration: readRegistrationTerms(at('registration'), registration) }),
     };
   });
+}
+
+function readRegistrationTerms(name: string, json: unknown): RegistrationTerms {
+  const { active, namesThisAgent, trust, services, ...others } = (json ?? {}) as Record<string, unknown>;
+  const [unknown] = Object.keys(others);
+  // A condition that is misspelt would hold for everybody.
+  if (unknown !== undefined) throw bad(`${name}.${unknown}`, 'left out: there is no such condition');
+  const flag = (field: string, value: unknown): boolean => {
+    if (typeof value !== 'boolean') throw bad(`${name}.${field}`, 'true or false');
+    return value;
+  };
+  const texts = (field: string, value: unknown): string[] =>
+    list1(`${name}.${field}`, value).map((item) => text(`${name}.${field}`, item));
+  return {
+    ...(active === undefined ? {} : { active: flag('active', active) }),
+    ...(namesThisAgent === undefined ? {} : { namesThisAgent: flag('namesThisAgent', namesThisAgent) }),
+    ...(trust === undefined ? {} : { trust: texts('trust', trust) }),
+    ...(services === undefined ? {} : { services: texts('services', services) }),
+  };
 }
 
 function amount(name: string, value: unknown): bigint {

@@ -3,6 +3,8 @@
 import { parseEther } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { mined } from '../contracts/deploy-contract.ts';
+import { identityRegistryAbi } from '../contracts-abi/generated/IdentityRegistry.ts';
 import { walletOf } from '../dev/clients.ts';
 import { fund, registerAgent } from '../dev/contracts.ts';
 import type { Stack } from '../dev/stack.ts';
@@ -374,9 +376,65 @@ test('an account looks again when it is due, once at a time, and a failed look u
 describe('on GET /v1/account', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startTestStack({ agents: 1 });
+    stack = await startTestStack({
+      agents: 1,
+      chain: {
+        tiers: [
+          { name: 'anybody', requestsPerMinute: 100, tokensPerMinute: 1_000_000, concurrent: 16 },
+          {
+            name: 'known',
+            requestsPerMinute: 777,
+            tokensPerMinute: 1_000_000,
+            concurrent: 16,
+            registration: {
+              active: true,
+              namesThisAgent: true,
+              services: ['A2A', 'MCP'],
+              trust: ['reputation'],
+            },
+          },
+        ],
+      },
+    });
   });
   afterAll(() => stack?.close());
+
+  test('a rate tier takes them into account', async () => {
+    const [local] = stack.agents;
+    if (!local) throw new Error('the stack has an agent');
+    const caller = rawAgent(stack, local);
+    const owner = walletOf(stack.rpcUrl, stack.chainId, privateKeyToAccount(local.privateKey));
+    const [, agentRegistry, agentId] = /^(.*):(\d+)$/.exec(caller.agentId) ?? [];
+    const file = {
+      name: 'Ada',
+      services: [{ name: 'MCP', endpoint: 'https://ada.example' }],
+      registrations: [{ agentId: Number(agentId), agentRegistry }],
+      supportedTrust: ['reputation'],
+    };
+    const uri = `data:application/json,${encodeURIComponent(JSON.stringify(file))}`;
+    await mined(
+      stack.reader,
+      await owner.writeContract({
+        address: stack.identityRegistry,
+        abi: identityRegistryAbi,
+        functionName: 'setAgentURI',
+        args: [BigInt(agentId ?? ''), uri],
+      }),
+    );
+    const first = await caller.chat('before anything is known', {
+      headers: await caller.payment(parseEther('5')),
+    });
+    expect([first.status, first.headers.get('x-ratelimit-limit-requests')]).toEqual([200, '100']);
+    for (let tries = 0; tries < 50; tries += 1) {
+      const { agentFacts } = (await (await caller.call('GET', '/v1/account')).json()) as {
+        agentFacts: unknown;
+      };
+      if (agentFacts !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const then = await caller.chat('and after');
+    expect([then.status, then.headers.get('x-ratelimit-limit-requests')]).toEqual([200, '777']);
+  });
 
   async function factsOf(uri: string, byte: string) {
     const privateKey = `0x${byte.repeat(32)}` as const;

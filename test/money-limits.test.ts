@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { walletOf } from '../dev/clients.ts';
 import { fund, fundAgent } from '../dev/contracts.ts';
 import type { Stack } from '../dev/stack.ts';
-import { RateMeter, tierOf } from '../durable-objects/account/rates.ts';
+import { RateMeter, type RegistrationTerms, tierOf } from '../durable-objects/account/rates.ts';
 import { accountOf, ceilingOf, until } from './money.ts';
 import { type RawAgent, rawAgent } from './raw-agent.ts';
 import { startTestStack } from './test-stack.ts';
@@ -79,6 +79,40 @@ describe('rates', () => {
     expect(tierOf(tiers, { ...facts, deposited: 10n }).name).toBe('b');
     expect(tierOf(tiers, { ...facts, account: 'x', deposited: 10n }).name).toBe('c');
     expect(tierOf([], facts).name).toBe('default');
+  });
+
+  test('a tier may ask what the agent’s registration file says', () => {
+    const limits = { requestsPerMinute: 1, tokensPerMinute: 1, concurrent: 1 };
+    const registration = {
+      name: 'Ada',
+      description: '',
+      image: null,
+      active: true,
+      x402Support: false,
+      services: [{ name: 'MCP', endpoint: 'https://ada.example', version: null }],
+      supportedTrust: ['reputation'],
+      namesThisAgent: true,
+    };
+    const facts = { account: 'y', deposited: 0n, claimed: 0n, registration };
+    const fits = (terms: RegistrationTerms, of: Parameters<typeof tierOf>[1] = facts) =>
+      tierOf([{ ...limits, name: 'asked', registration: terms }], of).name === 'asked';
+    const all = {
+      active: true,
+      namesThisAgent: true,
+      trust: ['tee', 'reputation'],
+      services: ['A2A', 'MCP'],
+    };
+    expect(fits(all)).toBe(true);
+    expect(fits({ ...all, active: false })).toBe(false);
+    expect(fits({ ...all, namesThisAgent: false })).toBe(false);
+    expect(fits({ ...all, trust: ['tee'] })).toBe(false);
+    expect(fits({ ...all, services: ['A2A'] })).toBe(false);
+    expect(fits({ active: false }, { ...facts, registration: { ...registration, active: false } })).toBe(
+      true,
+    );
+    // Nothing is known of an agent whose file does not read, so nothing of it holds.
+    expect(fits({}, { ...facts, registration: undefined })).toBe(false);
+    expect(fits({ active: false }, { ...facts, registration: undefined })).toBe(false);
   });
 
   test('an OpenAI client reads what is left, and 429 when nothing is', async () => {

@@ -502,6 +502,7 @@ export class AccountBook {
       account: accountName(this.#account),
       deposited: observation?.deposited ?? 0n,
       claimed: observation?.claimed ?? 0n,
+      registration: this.agentFacts.facts?.registration,
     });
   }
 

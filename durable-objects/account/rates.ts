@@ -1,4 +1,5 @@
 // How fast an agent may call. In memory only: a flood must not cost rows, and an account that slept has not called.
+import type { Registration } from '../../protocol/identity/registration.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 
 /** What one agent may do at most. Tokens are an estimate when a call begins and what it used once that is known. */
@@ -18,12 +19,29 @@ export type RateTier = RateLimits & {
   readonly minClaimed?: bigint;
   /** Account names. */
   readonly accounts?: readonly string[];
+  /** What the agent's registration file has to say; without a file that reads nothing of it holds. */
+  readonly registration?: RegistrationTerms;
+};
+
+/**
+ * Conditions on an agent's registration file (ERC-8004): its owner's own words, which nobody has checked. Good for telling
+ * kinds of agents apart; as the only condition of a generous tier they would be an invitation.
+ */
+export type RegistrationTerms = {
+  readonly active?: boolean;
+  /** The file names this very agent among its registrations. */
+  readonly namesThisAgent?: boolean;
+  /** One of these at least is among `supportedTrust`. */
+  readonly trust?: readonly string[];
+  /** A service of one of these names is offered. */
+  readonly services?: readonly string[];
 };
 
 export type AgentFacts = {
   readonly account: string;
   readonly deposited: bigint;
   readonly claimed: bigint;
+  readonly registration?: Registration | undefined;
 };
 
 /** For a deployment that says nothing else. */
@@ -37,11 +55,19 @@ export const defaultTier: RateTier = {
 /** The last tier whose conditions hold: list the generous ones last. */
 export const tierOf = (tiers: readonly RateTier[], facts: AgentFacts): RateTier =>
   tiers.findLast(
-    ({ minDeposited = 0n, minClaimed = 0n, accounts }) =>
+    ({ minDeposited = 0n, minClaimed = 0n, accounts, registration }) =>
       facts.deposited >= minDeposited &&
       facts.claimed >= minClaimed &&
-      (accounts === undefined || accounts.includes(facts.account)),
+      (accounts === undefined || accounts.includes(facts.account)) &&
+      (registration === undefined || says(facts.registration, registration)),
   ) ?? defaultTier;
+
+const says = (file: Registration | undefined, terms: RegistrationTerms): boolean =>
+  file !== undefined &&
+  (terms.active ?? file.active) === file.active &&
+  (terms.namesThisAgent ?? file.namesThisAgent) === file.namesThisAgent &&
+  (terms.trust?.some((trust) => file.supportedTrust.includes(trust)) ?? true) &&
+  (terms.services?.some((service) => file.services.some(({ name }) => name === service)) ?? true);
 
 /** One of an agent's two allowances, as OpenAI's clients are told of it. */
 export type Allowance = {
