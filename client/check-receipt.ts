@@ -8,13 +8,16 @@ import { cost } from '../protocol/pricing.ts';
 import {
   assurances,
   authorizationKinds,
+  receiptDigest,
   receiptFromJson,
-  receiptSigner,
   type SignedReceipt,
 } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { KnownPrices } from './deployment.ts';
+import { KnownKeys } from './known-keys.ts';
 import type { StatedUsage } from './stated-usage.ts';
+
+const knownKeys = new KnownKeys();
 
 /** What is wrong with a receipt, for programs. */
 export type MismatchName =
@@ -101,8 +104,14 @@ export function parseReceipt(base64: string): Result<SignedReceipt, string> {
 /**
  * Everything that is wrong with a receipt as the record of one exchange; empty when it is right. A lower amount than the
  * usage costs is not wrong: a hold caps it, and a late capture takes what is left.
+ * @param digest the receipt's, where it was computed before
  */
-export function checkReceipt(signed: SignedReceipt, exchange: Exchange, terms: ReceiptTerms): Mismatch[] {
+export function checkReceipt(
+  signed: SignedReceipt,
+  exchange: Exchange,
+  terms: ReceiptTerms,
+  digest: Hex = receiptDigest(signed.receipt),
+): Mismatch[] {
   const { receipt } = signed;
   const found: Mismatch[] = [];
   const expect = (name: MismatchName, right: boolean, detail: () => string) => {
@@ -111,7 +120,7 @@ export function checkReceipt(signed: SignedReceipt, exchange: Exchange, terms: R
   const same = (name: MismatchName, what: string, says: unknown, is: unknown) =>
     expect(name, says === is, () => `${what}: the receipt says ${String(says)}, it is ${String(is)}`);
 
-  const signer = receiptSigner(signed);
+  const signer = knownKeys.signerOf(digest, signed.signature);
   expect(
     'signature',
     signer === terms.receiptKey,

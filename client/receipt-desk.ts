@@ -287,11 +287,12 @@ export class ReceiptDesk {
   ): Promise<CallOutcome> {
     const { link, now, spend, onReceipt } = this.#options;
     const { receipt } = signed;
+    const digest = receiptDigest(receipt);
     const endedAt = Math.floor(now() / 1000);
     let mismatches: Mismatch[];
     try {
       const [account, terms] = await Promise.all([link.account(), link.terms(receipt.priceTable)]);
-      mismatches = checkReceipt(signed, { ...sent, ...answer, account, endedAt }, terms);
+      mismatches = checkReceipt(signed, { ...sent, ...answer, account, endedAt }, terms, digest);
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
       return this.#problem(context, sent, signed, 'unverifiable', detail);
@@ -303,7 +304,7 @@ export class ReceiptDesk {
       else mismatches.push({ name: 'evidence', detail: checked.error });
     }
     const isKnown = this.#unread.has(sent.authorization);
-    if (mismatches.length === 0 && !isKnown) mismatches = this.#history.add(receipt);
+    if (mismatches.length === 0 && !isKnown) mismatches = this.#history.add(receipt, digest);
     if (mismatches.length > 0) return this.#report(sent, { ...context, receipt: signed, mismatches });
     this.#sent.delete(sent.authorization);
     for (const other of this.#sent.values()) {
@@ -314,7 +315,7 @@ export class ReceiptDesk {
     if (!isKnown) spend(receipt.amount);
     const checked: CheckedReceipt = {
       signed,
-      digest: receiptDigest(receipt),
+      digest,
       url: context.url,
       responseChecked: answer.responseHash !== undefined,
       evidence,

@@ -22,8 +22,7 @@ export class ReceiptHistory {
   }
 
   /** What of this receipt contradicts those held. Without contradiction it is held, too. */
-  add(receipt: Receipt): Mismatch[] {
-    const digest = receiptDigest(receipt);
+  add(receipt: Receipt, digest: Hex = receiptDigest(receipt)): Mismatch[] {
     const found = this.#contradictions(receipt, digest);
     if (found.length > 0) return found;
     this.#bySequence.set(receipt.sequence, { receipt, digest });

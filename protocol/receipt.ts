@@ -1,7 +1,8 @@
-import { type Address, type Hex, hashTypedData } from 'viem';
+import type { Address, Hex } from 'viem';
 import { parseUint } from './decimal.ts';
 import { recoverDigest, signDigest } from './ecdsa.ts';
 import { parseAddress, parseHex } from './hex.ts';
+import { structDigest } from './receipt-digest.ts';
 import { ok, type Result, refuse } from './result.ts';
 
 /**
@@ -93,15 +94,10 @@ export const receiptTypes = {
   ],
 } as const;
 
+const digestOf = structDigest({ name: 'tallystick Receipt', version: '1' }, receiptTypes, 'Receipt');
+
 /** The receipt's 32-byte digest: its name, its log entry, and what is signed. */
-export function receiptDigest(receipt: Receipt): Hex {
-  return hashTypedData({
-    domain: { name: 'tallystick Receipt', version: '1' },
-    types: receiptTypes,
-    primaryType: 'Receipt',
-    message: receipt,
-  });
-}
+export const receiptDigest = (receipt: Receipt): Hex => digestOf(receipt);
 
 /** Signs a receipt; the same receipt and key always give the same bytes. */
 export const signReceipt = (receipt: Receipt, key: Hex): SignedReceipt => ({

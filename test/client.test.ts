@@ -78,6 +78,8 @@ const post = (agentFetch: AgentFetch, stream = false, init: RequestInit = {}): P
     body: body(stream),
     ...init,
   });
+/** A body of its own: the same one again would be the same call, repeated. */
+const another = (call: number) => ({ body: JSON.stringify({ model: 'qwen-test', messages, seed: call }) });
 const posts = (gateway: FakeGateway) => gateway.seen.filter(({ method }) => method === 'POST');
 const vouchersSeen = (gateway: FakeGateway) =>
   posts(gateway).map(({ headers }) => {
@@ -720,7 +722,8 @@ describe('what comes in between', () => {
       return response;
     };
     const { agentFetch, client, problems } = setup({}, { fetch: lossy });
-    for (let call = 0; call < 5; call += 1) await expect(post(agentFetch)).rejects.toThrow('fetch failed');
+    for (let call = 0; call < 5; call += 1)
+      await expect(post(agentFetch, false, another(call))).rejects.toThrow('fetch failed');
     losing = false;
     await ask(client);
     expect(await agentFetch.reconcile()).toBe(0);
@@ -750,7 +753,8 @@ describe('what comes in between', () => {
       return response;
     };
     const { agentFetch, client } = setup({}, { fetch: lossy });
-    for (let call = 0; call < 31; call += 1) await post(agentFetch).catch(() => undefined);
+    for (let call = 0; call < 31; call += 1)
+      await post(agentFetch, false, another(call)).catch(() => undefined);
     losing = false;
     await ask(client);
     expect(agentFetch.exposure.spent).toBeGreaterThan(30n * amountPerCall);
