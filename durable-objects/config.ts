@@ -75,6 +75,8 @@ export type LogConfig = {
 
 export type Config = {
   readonly publicOrigin: string;
+  /** Whether contract accounts may sign (ERC-1271, ERC-6492, EIP-7702), or only keys. */
+  readonly accounts: 'universal' | 'eoa-only';
   /** Origin of an IPFS gateway, for registration files; absent: `ipfs:` is not followed. */
   readonly ipfsGateway?: string;
   readonly chains: readonly ChainConfig[];
@@ -136,11 +138,17 @@ function readConfig(env: Env): Config {
     },
     hold: { lifetimeMs, marginMs: Math.min(30_000, lifetimeMs / 4) },
     publicOrigin: url('PUBLIC_ORIGIN', env.PUBLIC_ORIGIN).origin,
+    accounts: accountVerification(env.ACCOUNT_VERIFICATION ?? 'universal'),
     ...(env.IPFS_GATEWAY === undefined ? {} : { ipfsGateway: url('IPFS_GATEWAY', env.IPFS_GATEWAY).origin }),
     chains,
     log,
     da: readDa(env),
   };
+}
+
+function accountVerification(value: string): Config['accounts'] {
+  if (value === 'universal' || value === 'eoa-only') return value;
+  throw bad('ACCOUNT_VERIFICATION', '"universal" or "eoa-only"');
 }
 
 function readDa(env: Env): DaConfig {

@@ -17,6 +17,8 @@ export type Env = {
   readonly ANALYTICS?: AnalyticsEngineDataset;
   /** Where agents reach this gateway: what `@scheme` and `@authority` of a signature are checked against. */
   readonly PUBLIC_ORIGIN: string;
+  /** "universal", or "eoa-only" to take no signatures of contract accounts; universal when not given. */
+  readonly ACCOUNT_VERIFICATION?: string;
   /** An IPFS gateway's origin, to read agents' registration files from. */
   readonly IPFS_GATEWAY?: string;
   /** JSON: see `ChainConfig` in config.ts. */

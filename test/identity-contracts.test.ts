@@ -423,6 +423,40 @@ describe('a contract at the agent wallet’s address on a second chain', () => {
   });
 });
 
+test('where only keys may sign, an account with code and an ERC-6492 wrapper are told so', async () => {
+  const key = keyAccount('f1');
+  const smart = await deployed(first, smartAccountAbi, smartAccountBytecode, [key.address]);
+  const agentId = await registerAgent(first.reader, first.admin, first.registry, 'data:,');
+  const transfer = await first.admin.writeContract({
+    address: first.registry,
+    abi: identityRegistryAbi,
+    functionName: 'transferFrom',
+    args: [first.admin.account.address, smart, agentId],
+  });
+  await mined(first.reader, transfer);
+  await stack.restartGateway({ CHAINS: chains, ACCOUNT_VERIFICATION: 'eoa-only' });
+  try {
+    const signing: Signing = { ground: first, agentId, account: smart, key };
+    for (const dress of [
+      (signature: Hex) => signature,
+      (signature: Hex) => concatHex([signature, `0x${'6492'.repeat(16)}`]),
+    ]) {
+      const refused = await call('GET', '/v1/account', { ...signing, dress });
+      expect(refused.headers.get('www-authenticate')).toMatch(
+        /error="unsupported_account".*account="eoa-only"/,
+      );
+      expect(await outcome(refused)).toBe('401 unsupported_account');
+    }
+    const [agent] = stack.agents;
+    if (!agent) throw new Error('the stack has an agent');
+    expect(await outcome(await rawAgent(stack, agent).call('GET', '/v1/account'))).toBe('200 ok');
+    const discovery = await fetch(`${stack.gatewayUrl}/.well-known/erc8128`);
+    expect(await discovery.json()).toMatchObject({ account_verification: 'eoa-only' });
+  } finally {
+    await stack.restartGateway({ CHAINS: chains });
+  }
+});
+
 test('a chain that cannot be asked is 503 with Retry-After, never a verdict', async () => {
   const smart = await deployed(first, smartAccountAbi, smartAccountBytecode, [keyAccount('e1').address]);
   await stack.restartGateway({ CHAINS: chainsOf('http://127.0.0.1:9', other.url) });

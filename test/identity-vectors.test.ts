@@ -1,9 +1,11 @@
 // The negative and classification vectors of ERC-8128, each against the running Worker: the mutation the draft names, the
 // code and the status it wants, and that a refused request consumed no nonce. Where the draft's table configures the
 // verifier, the deployed gateway is used as it is configured; what it cannot be brought to is in identity-workerd.test.ts.
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
-import { parseEther } from 'viem';
+import { httpbis } from 'http-message-signatures';
+import { hexToBytes, parseEther } from 'viem';
+import { privateKeyToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Stack } from '../dev/stack.ts';
 import { type RawAgent, rawAgent } from './raw-agent.ts';
@@ -399,6 +401,61 @@ describe('the table of the draft', () => {
     );
     expect((await send(forged)).status).toBe(200);
     expect(await send(wire)).toMatchObject({ reason: 'nonce_reused' });
+  });
+});
+
+describe('an independent signer: http-message-signatures and viem', () => {
+  const signedBy = async (method: string, target: string, content?: string): Promise<Wire> => {
+    const [local] = stack.agents;
+    if (!local) throw new Error('the stack has an agent');
+    const account = privateKeyToAccount(local.privateKey);
+    const headers = {
+      'Agent-Id': agent.agentId,
+      ...(content === undefined
+        ? {}
+        : {
+            'Content-Type': 'application/json',
+            'Content-Digest': `sha-512=:${createHash('sha512').update(content).digest('base64')}:`,
+          }),
+    };
+    const covered = Object.keys(headers).map((name) => name.toLowerCase());
+    const signed = await httpbis.signMessage(
+      {
+        key: {
+          id: `eip155:${stack.chainId}:${account.address.toLowerCase()}`,
+          sign: async (data) =>
+            Buffer.from(hexToBytes(await account.signMessage({ message: { raw: data } }))),
+        },
+        fields: ['@query', '@path', '@method', '@authority', '@scheme', ...covered],
+        params: ['tag', 'keyid', 'nonce', 'expires', 'created'],
+        paramValues: {
+          created: new Date(),
+          expires: new Date(Date.now() + 60_000),
+          nonce: randomUUID(),
+          tag: 'erc8128',
+        },
+      },
+      { method, url: stack.gatewayUrl + target, headers },
+    );
+    return {
+      method,
+      path: target,
+      lines: Object.entries(signed.headers).map(([name, value]) => [name, String(value)]),
+      body: content ?? '',
+    };
+  };
+
+  test('its POST with content is served once, and not with other content', async () => {
+    const wire = await signedBy('POST', path, body);
+    expect(await send({ ...wire, body: body.replace('hi', 'HI') })).toMatchObject({
+      reason: 'bad_content_digest',
+    });
+    expect((await send(wire)).status).toBe(200);
+    expect((await send(wire)).reason).toBe('nonce_reused');
+  });
+
+  test('its GET without a query is served', async () => {
+    expect((await send(await signedBy('GET', '/v1/account'))).status).toBe(200);
   });
 });
 

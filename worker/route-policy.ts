@@ -19,7 +19,7 @@ export function routePolicy(config: Config, route: RouteKind): Policy {
     skewSeconds,
     requiredComponents: ['agent-id'],
     nonce: route === 'spends' ? 'required' : 'optional',
-    accounts: 'universal',
+    accounts: config.accounts,
     code: 'deferred',
   };
 }
