@@ -98,6 +98,23 @@ export default {
         );
         return Response.json(await log.status());
       }
+      case '/prove': {
+        // Spread over the whole log, one call each, as readers ask.
+        const count = number('count');
+        for (let at = 0; at < count; at++) {
+          const { account } = batchOf(at % number('accounts'), 0, 1);
+          if (!(await log.proof(account, 1 + at * 7))) throw new Error(`no proof for ${account}`);
+        }
+        return Response.json({ made: count });
+      }
+      case '/together':
+        return Response.json({
+          last: (
+            await log.appendAll(
+              Array.from({ length: number('accounts') }, (_, at) => batchOf(number('first') + at, 1, 1)),
+            )
+          ).length,
+        });
       default:
         return new Response(null, { status: 404 });
     }
