@@ -25,6 +25,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   delete world.lies.tell;
+  delete world.lies.answer;
   Object.assign(world.storage.faults, {
     down: false,
     refuseSegments: false,
@@ -72,6 +73,44 @@ describe('the chain', () => {
     run.sim.faults = (point) => (/: eth_/.test(point) ? 'fail' : undefined);
     await sealsAnyway(run);
     run.sim.faults = () => undefined;
+    await run.run();
+    await run.check();
+  });
+
+  test('RPC slow: whoever waits for it holds up neither the log nor itself', async () => {
+    const run = await world.openLog();
+    someCalls(run);
+    await until(run, () => run.sim.alarms().some(({ binding }) => binding === 'CHAIN'));
+    // The node takes each question, and answers when it pleases: not before the log has gone on.
+    const atLast = Promise.withResolvers<void>();
+    let asked = 0;
+    world.lies.answer = async (url) => {
+      if (!url.startsWith(world.anvil.url)) return undefined;
+      asked += 1;
+      await atLast.promise;
+      return undefined;
+    };
+    const slow = new Set<string>();
+    const rings: Promise<unknown>[] = [];
+    const anchored = (await run.status()).anchored;
+    for (let turn = 0; turn < 4; turn++) {
+      someCalls(run, 3);
+      for (const { binding, name } of run.sim.alarms()) {
+        const ringing = run.sim.ring(binding, name);
+        if (binding === 'PUBLISHER' || binding === 'CHAIN') {
+          slow.add(binding);
+          rings.push(ringing.then(() => slow.delete(binding)));
+        } else await ringing;
+      }
+      await world.advance(30);
+      const status = await run.status();
+      expect(status).toMatchObject({ appended: 5 + 3 * (turn + 1), sealed: status.appended, anchored });
+    }
+    expect(asked).toBeGreaterThan(0);
+    expect(slow).toContain('CHAIN');
+    atLast.resolve();
+    await Promise.all(rings);
+    delete world.lies.answer;
     await run.run();
     await run.check();
   });

@@ -96,10 +96,14 @@ export async function startWorld(options: { readonly agents: number } = { agents
   const realFetch = globalThis.fetch;
   let simulation: Simulation | undefined;
   /** What a node that is wrong answers instead: by JSON-RPC method and its own answer. */
-  const lies: { tell?: (method: string, result: unknown, params: unknown) => unknown } = {};
+  const lies: {
+    tell?: (method: string, result: unknown, params: unknown) => unknown;
+    /** Answers instead of whoever is asked, when it pleases; `undefined` lets an exchange pass. */
+    answer?: (url: string, init: RequestInit | undefined) => Promise<Response | undefined> | undefined;
+  } = {};
   const lying = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
-    const response = await realFetch(input, init);
     const { tell } = lies;
+    const response = (await lies.answer?.(String(input), init)) ?? (await realFetch(input, init));
     if (tell === undefined || typeof init?.body !== 'string' || !String(input).startsWith(anvil.url)) {
       return response;
     }

@@ -26,6 +26,8 @@ beforeAll(async () => {
     vi.spyOn(console, level).mockImplementation(() => undefined);
 });
 afterEach(() => {
+  vi.useRealTimers();
+  delete world.lies.answer;
   Object.assign(sideCar.faults, { down: false, finalMs: 0, patienceMs: 270_000, neverSigned: false });
 });
 afterAll(async () => {
@@ -90,6 +92,52 @@ test('the side-car gives up waiting, then is down: the log seals, and publishes 
   Object.assign(sideCar.faults, { down: false, finalMs: 0 });
   await run.run();
   await run.check(download);
+});
+
+test('the side-car gives up after its 270 s: it is heard, nothing is anchored, and the log has sealed all the while', async () => {
+  const run = await openLog();
+  const patience = vi.spyOn(AbortSignal, 'timeout');
+  someCalls(run);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  let puts = 0;
+  world.lies.answer = (url) => {
+    if (url !== `${sideCar.url}/put/`) return undefined;
+    puts += 1;
+    return new Promise((resolve) =>
+      setTimeout(() => resolve(new Response('timed out', { status: 500 })), 270_000),
+    );
+  };
+  const ringOnce = async (binding: string): Promise<void> => {
+    for (const { name } of run.sim.alarms().filter((alarm) => alarm.binding === binding)) {
+      await run.sim.ring(binding, name);
+      await run.sim.settled();
+    }
+  };
+  await ringOnce('AGENT_ACCOUNT');
+  await ringOnce('RECEIPT_LOG');
+  let hasAnswered = false;
+  const publishing = run.sim.ring('PUBLISHER', run.logId).then(() => {
+    hasAnswered = true;
+  });
+  await vi.waitFor(() => expect(puts).toBe(1));
+  // What the gateway itself waits for is longer: it is the side-car that gives up.
+  expect(patience).toHaveBeenLastCalledWith(300_000);
+  for (let waited = 30; waited < 270; waited += 30) {
+    await vi.advanceTimersByTimeAsync(30_000);
+    await world.advance(30);
+    someCalls(run, 1);
+    await ringOnce('AGENT_ACCOUNT');
+    await ringOnce('RECEIPT_LOG');
+    const { appended, sealed, anchored } = await run.status();
+    expect([appended, sealed, anchored]).toEqual([5 + waited / 30, appended, 0]);
+    expect([hasAnswered, puts]).toEqual([false, 1]);
+  }
+  await vi.advanceTimersByTimeAsync(30_000);
+  await publishing;
+  vi.useRealTimers();
+  delete world.lies.answer;
+  await run.run();
+  expect((await run.check(download)).size).toBe(13);
 });
 
 test('an address without code is refused before anything is dispersed', async () => {
