@@ -334,7 +334,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 }
 
 /** A port nothing listens on now. The gateway's has to be known before it starts: it is part of what agents sign. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();

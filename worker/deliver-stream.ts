@@ -13,6 +13,12 @@ import { estimateUsage } from './usage.ts';
 /** When upstream is through and the client takes nothing, this long is waited for it to take the receipt. */
 const lastWordsMs = 5_000;
 
+/**
+ * After so many bytes the timers get their turn, and so do other calls: reads that never have to wait (upstream is fast, the client has
+ * left) would otherwise follow each other without end, past every timeout.
+ */
+const turnBytes = 256 * 1024;
+
 const encoder = new TextEncoder();
 
 /**
@@ -57,6 +63,7 @@ async function pump(
   const { seen } = meter;
   const client = clientOf(call, writer, ending);
 
+  let turn = 0;
   for (const bytes of open.opening) await client.write(bytes);
   while (ending.reason() === undefined && !seen.fault && !seen.error) {
     const chunk = await nextChunk(reader, upstream.timeouts.idleMs);
@@ -64,6 +71,10 @@ async function pump(
     const out = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
     for (const bytes of out) await client.write(bytes);
     if (chunk.done) break;
+    turn += chunk.value?.length ?? 0;
+    if (turn < turnBytes) continue;
+    turn = 0;
+    await new Promise((resolve) => setTimeout(resolve, 0));
   }
   for (const bytes of meter.end()) await client.write(bytes);
   ending.done();
