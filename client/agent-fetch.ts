@@ -138,6 +138,7 @@ export function createAgentFetch(options: AgentFetchOptions): AgentFetch {
       await desk.reconcile().catch(() => undefined); // what cannot be asked stays unknown, and so unspent
     },
     sign: (account, voucher) => signVoucher(spender, account, voucher),
+    now,
   });
   const desk: ReceiptDesk = new ReceiptDesk({
     link,
@@ -295,8 +296,10 @@ function checkedLimits(given: VoucherLimits | undefined, chainId: number): Vouch
       `chain ${chainId}: give limits.perVoucher, in base units of the vault's asset: what the operator could take without having answered`,
     );
   }
-  if (limits.perVoucher <= 0n || (limits.total !== undefined && limits.total < 0n)) {
-    throw new TypeError('limits.perVoucher must be positive, and limits.total not negative');
+  if (limits.perVoucher <= 0n || (limits.total ?? 0n) < 0n || (limits.perDay ?? 1n) <= 0n) {
+    throw new TypeError(
+      'limits.perVoucher and limits.perDay must be positive, and limits.total not negative',
+    );
   }
   return limits;
 }

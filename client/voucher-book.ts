@@ -6,6 +6,7 @@ import type { FirstContact } from './gateway-link.ts';
 import type { PaymentDemand } from './payment-demand.ts';
 import type { VaultReading } from './vault-on-chain.ts';
 import {
+  DailyLimit,
   type KnownSpending,
   spentOf,
   VoucherLimitError,
@@ -23,6 +24,8 @@ export type VoucherPorts = {
   /** Looks for receipts that never arrived, before a limit is called reached. */
   readonly reconcile: () => Promise<void>;
   readonly sign: (account: Account, voucher: Voucher) => Promise<SignedVoucher>;
+  /** Milliseconds. */
+  readonly now: () => number;
 };
 
 /** What could be lost, and to what. Base units. */
@@ -48,12 +51,14 @@ export class VoucherBook {
   #delivered = false;
   /** Vouchers start to be renewed when less than this is left, in base units. */
   #lowWater: bigint;
+  readonly #daily: DailyLimit;
   /** One decision at a time, so that parallel calls share its voucher. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ports: VoucherPorts) {
     this.#ports = ports;
     this.#lowWater = ports.limits.perVoucher / 2n;
+    this.#daily = new DailyLimit(ports.limits.perDay);
   }
 
   /** First contact, once; after a failure the next call tries again. */
@@ -63,6 +68,7 @@ export class VoucherBook {
         this.#opened = contact;
         this.#epoch = contact.vault?.epoch ?? contact.standing.epoch;
         this.#known = { baseline: baselineOf(this.#ports, contact), receipts: 0n };
+        this.#daily.beginAt(this.#known.baseline);
         return contact;
       },
       (error: unknown) => {
@@ -151,7 +157,7 @@ export class VoucherBook {
   }
 
   #bound(): bigint {
-    return voucherBound(this.#ports.limits, this.#known);
+    return voucherBound(this.#ports.limits, this.#known, this.#daily.bound(this.#ports.now()));
   }
 
   /** Epochs change with withdrawals and spender changes. A voucher for one that the chain does not know is not signed. */
@@ -174,6 +180,7 @@ export class VoucherBook {
     this.#current = signed;
     this.#delivered = false;
     if (cumulative > this.#highestSigned) this.#highestSigned = cumulative;
+    this.#daily.signed(cumulative, this.#ports.now());
     return signed;
   }
 

@@ -8,9 +8,48 @@ export type VoucherLimits = {
    * answered. It has to cover the ceilings of all calls in flight.
    */
   readonly perVoucher: bigint;
+  /**
+   * Within any 24 hours, vouchers go no further than this beyond what was spent or authorised before them. It is this
+   * client's own: another process, or this one started again, begins another day.
+   */
+  readonly perDay?: bigint;
   /** No voucher ever has a cumulative above this, over the account's whole life. */
   readonly total?: bigint;
 };
+
+const dayMs = 24 * 60 * 60_000;
+
+/** How far vouchers may go today: what they authorised a day ago, and `perDay` on top. */
+export class DailyLimit {
+  readonly #perDay: bigint | undefined;
+  /** Ascending in both. */
+  #signed: { readonly atMs: number; readonly cumulative: bigint }[] = [];
+  #before = 0n;
+
+  /** @param perDay base units; undefined for no limit */
+  constructor(perDay: bigint | undefined) {
+    this.#perDay = perDay;
+  }
+
+  /** Where the client's first day begins: nothing before it counts. */
+  beginAt(spent: bigint): void {
+    this.#before = spent;
+  }
+
+  signed(cumulative: bigint, atMs: number): void {
+    this.#signed.push({ atMs, cumulative });
+  }
+
+  /** The largest cumulative for now; undefined for no limit. */
+  bound(nowMs: number): bigint | undefined {
+    if (this.#perDay === undefined) return undefined;
+    for (const { cumulative } of this.#signed.filter(({ atMs }) => atMs <= nowMs - dayMs)) {
+      if (cumulative > this.#before) this.#before = cumulative;
+    }
+    this.#signed = this.#signed.filter(({ atMs }) => atMs > nowMs - dayMs);
+    return this.#before + this.#perDay;
+  }
+}
 
 /** What this client knows of the account's spending without taking the gateway's word for it. Base units. */
 export type KnownSpending = {
@@ -26,10 +65,15 @@ export type KnownSpending = {
 /** What is known to be spent. */
 export const spentOf = ({ baseline, receipts }: KnownSpending): bigint => baseline + receipts;
 
-/** The largest cumulative a voucher may have now. */
-export function voucherBound(limits: VoucherLimits, known: KnownSpending): bigint {
-  const bound = spentOf(known) + limits.perVoucher;
-  return limits.total !== undefined && limits.total < bound ? limits.total : bound;
+/**
+ * The largest cumulative a voucher may have now.
+ * @param today by {@link DailyLimit}; undefined for no such limit
+ */
+export function voucherBound(limits: VoucherLimits, known: KnownSpending, today?: bigint): bigint {
+  const bounds = [spentOf(known) + limits.perVoucher, limits.total, today].filter(
+    (bound) => bound !== undefined,
+  );
+  return bounds.reduce((least, bound) => (bound < least ? bound : least));
 }
 
 /** What a refused demand was about; base units. */
@@ -62,10 +106,14 @@ function explain(demand: RefusedDemand): string {
   const cap =
     limits.total !== undefined && bound === limits.total
       ? `limits.total ${limits.total}`
-      : `${spent} known to be spent + limits.perVoucher ${limits.perVoucher}`;
+      : bound < spent + limits.perVoucher
+        ? `limits.perDay ${limits.perDay}`
+        : `${spent} known to be spent + limits.perVoucher ${limits.perVoucher}`;
   const remedy =
-    claimedCaptured > spent
-      ? `The gateway says ${claimedCaptured} was spent, of which this client knows ${spent}. If the rest is yours, from before or by other processes with this agent, start with rpcUrl (what was claimed on chain by then counts), with spentBefore (what you remember), or with a higher limit.`
-      : `The call may cost ${claimedCeiling}, and ${claimedHeld} is held for calls in flight: lower max_tokens, run fewer calls at once, or raise limits.perVoucher.`;
+    bound < spent + limits.perVoucher && bound !== limits.total
+      ? 'Come back when a day has passed since the vouchers before, or raise limits.perDay.'
+      : claimedCaptured > spent
+        ? `The gateway says ${claimedCaptured} was spent, of which this client knows ${spent}. If the rest is yours, from before or by other processes with this agent, start with rpcUrl (what was claimed on chain by then counts), with spentBefore (what you remember), or with a higher limit.`
+        : `The call may cost ${claimedCeiling}, and ${claimedHeld} is held for calls in flight: lower max_tokens, run fewer calls at once, or raise limits.perVoucher.`;
   return `A voucher of ${required} is asked for, and the most this client signs is ${bound} (${cap}). ${remedy} Amounts are in base units. Nothing was signed or charged.`;
 }

@@ -26,7 +26,7 @@ function howToCall(stack: Stack): void {
   say(`  curl ${stack.gatewayUrl}/v1/models`);
   say(`  curl ${stack.gatewayUrl}/log/checkpoint`);
   say(
-    '  node_modules/.bin/node examples/openai/ask.ts "What is a tally stick?"      an agent of this stack asks',
+    '  node_modules/.bin/node examples/run.ts openai      an agent of this stack asks, from examples/openai',
   );
   const { vault, identityRegistry, rpcUrl } = stack;
   say(`  node_modules/.bin/cast call ${vault} 'earned()(uint256)' --rpc-url ${rpcUrl}`);

@@ -595,6 +595,29 @@ describe('vouchers', () => {
     expect(error).toMatchObject({ code: 'voucher_limit', demand: { bound: 5_500n } });
   });
 
+  it('never go above limits.perDay within a day, and go on after it', async () => {
+    let now = Date.now();
+    const gateway = fakeGateway(spender);
+    gateway.now = () => now;
+    const { client, agentFetch } = setup(
+      {},
+      { limits: { perVoucher, perDay: 300n }, now: () => now },
+      gateway,
+    );
+    await ask(client);
+    expect(agentFetch.exposure.signed).toBe(300n);
+    for (let call = 1; call < 7; call += 1) await ask(client);
+    const error = await rejection(ask(client)); // 7 * 30 + a ceiling of 100 is above 300
+    expect(error).toMatchObject({ code: 'voucher_limit', demand: { bound: 300n } });
+    expect((error as Error).message).toMatch(/limits\.perDay 300/);
+    now += 23 * 60 * 60_000;
+    expect(await rejection(ask(client))).toMatchObject({ code: 'voucher_limit' });
+    now += 61 * 60_000;
+    await askStreaming(client);
+    // What was authorised yesterday and not used does not count again.
+    expect(agentFetch.exposure.signed).toBe(600n);
+  });
+
   it('go on from what the developer remembers', async () => {
     const gateway = fakeGateway(spender);
     gateway.captured = 5_000n;

@@ -44,6 +44,8 @@ test('the lines in its README make a paid call whose receipt is checked', async 
   const readme = readFileSync(path.join(folder, 'node_modules/tallystick/README.md'), 'utf8');
   const [, lines = ''] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
   expect(lines).toContain("from 'tallystick'");
+  // The page a stranger finds first has the very same lines.
+  expect(readFileSync(path.join(root, 'README.md'), 'utf8')).toContain(lines);
   writeFileSync(path.join(folder, 'readme.js'), lines);
   const { stdout } = await run(process.execPath, ['readme.js'], { cwd: folder, env: environment() });
   expect(stdout.trim()).toMatch(/\S.* [1-9]\d*n$/s);

@@ -54,6 +54,8 @@ async function run(words: readonly string[], given: Given): Promise<void> {
     given.limit === undefined ? undefined : { perVoucher: parseAmount(given.limit, asset) },
   );
   const messages: Message[] = given.system === undefined ? [] : [{ role: 'system', content: given.system }];
+  let spent = 0n;
+  let calls = 0;
   const ask = async (prompt: string): Promise<Answer> => {
     messages.push({ role: 'user', content: prompt });
     const answer = await answerOf(agentFetch, terminal, {
@@ -62,7 +64,10 @@ async function run(words: readonly string[], given: Given): Promise<void> {
       ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
     });
     messages.push({ role: 'assistant', content: answer.text });
-    terminal.note(terminal.paint('dim', costLine(answer.receipt, asset)));
+    spent += answer.receipt.signed.receipt.amount;
+    calls += 1;
+    const inAll = calls > 1 ? ` · ${formatAmount(spent, asset)} in all` : '';
+    terminal.note(terminal.paint('dim', costLine(answer.receipt, asset) + inAll));
     return answer;
   };
 
