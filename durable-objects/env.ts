@@ -43,6 +43,8 @@ export type Env = {
   readonly ARCHIVE_AFTER_SECONDS?: string;
   /** Where old receipts go; without it, into a row of their account. */
   readonly RECEIPT_ARCHIVE?: R2Bucket;
+  /** Where readers find the log's full tiles; without it, at the log itself. */
+  readonly TILES?: R2Bucket;
   /** "zero-g-storage" or "zero-g-da"; the variables below belong to the one or the other. */
   readonly DA: string;
   /** "node" or "indexer". */

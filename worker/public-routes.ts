@@ -2,6 +2,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { chainOf, keyOf } from '../durable-objects/config.ts';
+import { bucketFirst, type TileReader } from '../durable-objects/log/tile-bucket.ts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { discoveryDocument } from '../protocol/identity/discovery.ts';
 import { formatVerifierKey } from '../protocol/log/note.ts';
@@ -111,7 +112,7 @@ export async function checkpoint(call: Call): Promise<Response> {
 /** C2SP tlog-tiles: a tile never changes once it can be fetched, so it is cached for ever. */
 export async function tile(call: Call, path: string): Promise<Response> {
   const name = parseTilePath(path);
-  const bytes = name && (await logOf(call).tile(name));
+  const bytes = name && (await tilesOf(call).tile(name));
   if (!bytes) {
     return problemResponse(
       {
@@ -152,6 +153,11 @@ function homeChain({ config }: Call) {
   const chain = chainOf(config, config.log.chainId);
   if (chain === undefined) throw new Error('the home chain is configured, or nothing starts');
   return chain;
+}
+
+function tilesOf(call: Call): TileReader {
+  const { TILES: bucket } = call.env;
+  return bucket === undefined ? logOf(call) : bucketFirst(bucket, call.config.log.logId, logOf(call));
 }
 
 const logOf = (call: Call) => call.env.RECEIPT_LOG.getByName(call.config.log.logId);

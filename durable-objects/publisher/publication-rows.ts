@@ -120,6 +120,15 @@ export class PublicationRows {
     });
   }
 
+  /** Level-0 tiles that are in the bucket, with everything they complete. */
+  get tilesCopied(): number {
+    return this.#storage.kv.get<number>('tilesCopied') ?? 0;
+  }
+
+  set tilesCopied(tiles: number) {
+    this.#storage.kv.put('tilesCopied', tiles);
+  }
+
   #files(where: string, ...bindings: number[]): PublishedFile[] {
     return this.#storage.sql
       .exec<FileRow>(`SELECT * FROM files ${where}`, ...bindings)

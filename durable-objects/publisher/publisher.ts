@@ -15,6 +15,7 @@ import { receiptAnchorAbi } from '../../contracts-abi/generated/ReceiptAnchor.ts
 import { accountName } from '../../protocol/account-name.ts';
 import { addressOfKey } from '../../protocol/ecdsa.ts';
 import { decodeFile } from '../../protocol/log/blob.ts';
+import { TILE_WIDTH } from '../../protocol/log/tiles.ts';
 import { decodeDaReference, encodeDaReference } from '../../protocol/zero-g/da-reference.ts';
 import { flowAbi, marketAbi } from '../../protocol/zero-g/flow.ts';
 import { AlarmClock } from '../alarm-clock.ts';
@@ -30,6 +31,7 @@ import { zeroGStorageNode } from '../da/zero-g-storage.ts';
 import type { Fetch } from '../da/zero-g-wire.ts';
 import type { Env } from '../env.ts';
 import type { Commit } from '../log/log-rows.ts';
+import { copyFullTiles } from '../log/tile-bucket.ts';
 import { gather } from './gather.ts';
 import { type AnchorUnderWay, PublicationRows, type PublishedFile } from './publication-rows.ts';
 
@@ -41,6 +43,8 @@ const retryMaxMs = 60_000;
 /** Commits looked at when a file is gathered, and files named by one anchor. */
 const commitsMax = 1_024;
 const anchorFilesMax = 64;
+/** Tiles copied to the bucket in one round. */
+const tilesAtOnce = 64;
 
 export type PublisherStatus = {
   /** Files gathered; those that can be had from the DA layer; those under an anchored head. */
@@ -88,7 +92,7 @@ export class Publisher extends DurableObject<Env> {
     this.#alarm.rang(Date.now() + retryMaxMs);
     const config = configOf(this.env);
     const failures: string[] = [];
-    for (const step of [this.#gather, this.#anchor, this.#store]) {
+    for (const step of [this.#gather, this.#anchor, this.#copyTiles, this.#store]) {
       try {
         const againMs = await step.call(this, config);
         if (againMs !== undefined) this.#alarm.noLaterThan(againMs);
@@ -123,6 +127,18 @@ export class Publisher extends DurableObject<Env> {
       size: newest.size,
     });
     return commits.length < waiting.length ? Date.now() : undefined;
+  }
+
+  /** Full tiles go to the bucket, if the deployment has one. */
+  async #copyTiles(config: Config): Promise<number | undefined> {
+    const { TILES: bucket } = this.env;
+    if (bucket === undefined) return undefined;
+    const log = this.#log(config);
+    const { sealed } = await log.status();
+    const copied = this.#rows.tilesCopied;
+    const now = await copyFullTiles(bucket, config.log.logId, log, copied, sealed, tilesAtOnce);
+    if (now !== copied) this.#rows.tilesCopied = now;
+    return (now + 1) * TILE_WIDTH <= sealed ? Date.now() : undefined;
   }
 
   async #store(config: Config): Promise<number | undefined> {

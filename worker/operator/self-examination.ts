@@ -91,6 +91,7 @@ async function bindingsOf(env: Env, config: Config | undefined): Promise<Record<
     COUNTERS: env.COUNTERS !== undefined && counters,
     ANALYTICS: env.ANALYTICS !== undefined,
     RECEIPT_ARCHIVE: env.RECEIPT_ARCHIVE !== undefined,
+    TILES: env.TILES !== undefined,
   };
 }
 
