@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { Miniflare } from 'miniflare';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Stack } from '../dev/stack.ts';
 import { startTestStack } from './test-stack.ts';
@@ -93,6 +94,46 @@ test('what is not used is left out, and nothing of Node is in what browsers load
   const all = await bundled("export { createAgentFetch } from 'tallystick'");
   expect(all.length).toBeGreaterThan(one.length);
   expect(all).not.toMatch(/from"node:/);
+}, 60_000);
+
+test('in a Worker it makes a paid call, too', async () => {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `import { createAgentFetch } from 'tallystick';
+import { fromPrivateKey } from 'tallystick/wallets';
+export default {
+  async fetch(_, { TALLYSTICK_GATEWAY: gateway, TALLYSTICK_KEY: key, TALLYSTICK_AGENT: agent }) {
+    const agentFetch = createAgentFetch({ wallet: fromPrivateKey(key), agent, gateway, strict: true });
+    const response = await agentFetch(gateway + '/v1/chat/completions', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'qwen-flash', messages: [{ role: 'user', content: 'What is 6*7?' }] }),
+    });
+    const answer = await response.text();
+    return Response.json({ answer, checked: agentFetch.lastReceipt?.responseChecked ?? false });
+  },
+};`,
+      resolveDir: folder,
+    },
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+  });
+  const { TALLYSTICK_GATEWAY, TALLYSTICK_KEY, TALLYSTICK_AGENT } = environment();
+  const worker = new Miniflare({
+    modules: true,
+    script: outputFiles[0]?.text ?? '',
+    // No Node compatibility: what the platform has is enough.
+    compatibilityDate: '2026-01-01',
+    bindings: { TALLYSTICK_GATEWAY, TALLYSTICK_KEY, TALLYSTICK_AGENT },
+  });
+  try {
+    const response = await worker.dispatchFetch('http://worker.test/');
+    expect(await response.json()).toMatchObject({ answer: expect.stringContaining('42'), checked: true });
+  } finally {
+    await worker.dispose();
+  }
 }, 60_000);
 
 test('its command line says who it is', async () => {
