@@ -343,6 +343,35 @@ describe('a receipt that is wrong', () => {
   });
 });
 
+describe('a gateway that says it only repeats itself', () => {
+  const replaying = (lies: Lies) => {
+    const gateway = fakeGateway(spender, lies);
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const response = await gateway.fetch(input, init);
+      const headers = new Headers(response.headers);
+      headers.set('idempotency-replayed', 'true');
+      return new Response(response.body, { status: response.status, headers });
+    };
+    return setup({}, { fetch }, gateway);
+  };
+
+  it('is not believed where the answer to that call has come', async () => {
+    const { client, problems, agentFetch } = replaying({ signed: (honest, before) => before ?? honest });
+    await ask(client);
+    expect(problems).toEqual([]);
+    await ask(client);
+    expect(problems[0]?.mismatches.map(({ name }) => name)).toContain('authorization');
+    expect(agentFetch.exposure.spent).toBe(amountPerCall);
+  });
+
+  it('is not believed about another body', async () => {
+    const { agentFetch, problems } = replaying({ signed: (honest, before) => before ?? honest });
+    await (await post(agentFetch, false, another(1))).text();
+    await (await post(agentFetch, false, another(2))).text();
+    expect(problems[0]?.mismatches.map(({ name }) => name)).toContain('request_hash');
+  });
+});
+
 describe('the stream', () => {
   it('passes every byte on and finds the receipt, wherever it is cut', async () => {
     const whole = await (await post(setup().agentFetch, true)).text();
