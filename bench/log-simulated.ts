@@ -1,6 +1,6 @@
 // The log's own object outside workerd, where its rows can be counted and its heap be bounded.
 //
-//   node --expose-gc --max-old-space-size=<MB> bench/log-simulated.ts     makes a full commit on a large log, or dies
+//   node --max-old-space-size=<MB> bench/log-simulated.ts     makes a full commit on a large log, and sequences on, or dies
 import { registerHooks } from 'node:module';
 import { Simulation } from '../test/simulation.ts';
 
@@ -68,7 +68,8 @@ export async function simulatedLog() {
   const { db } = sim.disk('LOG', 'log');
   const changes = db.prepare('SELECT total_changes() AS n');
   return {
-    fill: async (of: number, count: number, from: number) => stub['fill']?.(of, count, from),
+    fill: async (of: number, count: number, from: number, first = 0) =>
+      stub['fill']?.(of, count, from, first),
     seal: async () => stub['sealAll']?.(),
     rows: (): number => Number((changes.get() as { n: number }).n),
   };
@@ -76,11 +77,32 @@ export async function simulatedLog() {
 
 if (import.meta.main) {
   const log = await simulatedLog();
-  await grow(1_000_000, (count, from) => log.fill(accounts, count, from), log.seal);
+  const large = 1_000_000;
+  await grow(large, (count, from) => log.fill(accounts, count, from), log.seal);
+  let most = 0;
+  const look = (): void => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    most = Math.max(most, (heapUsed + arrayBuffers) / 2 ** 20);
+  };
   // 512 accounts with 32 each: as many entries and as many disclosed receipts as a commit takes.
-  await log.fill(512, 32, 1_000_001);
-  globalThis.gc?.();
-  await log.seal();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  console.log(`${((heapUsed + arrayBuffers) / 2 ** 20).toFixed(0)} MB of heap and buffers when it is done`);
+  await log.fill(512, 32, 1, accounts);
+  look();
+  if ((await log.seal()) !== large + 16_384) throw new Error('that was no full commit');
+  look();
+  // And receipts as they come, ten at a time, a seal after every 5,000.
+  const [each, rounds] = [10, 50];
+  const startMs = performance.now();
+  for (let round = 0; round < rounds; round++) {
+    await log.fill(accounts, each, large / accounts + 1 + round * each);
+    look();
+    if (round % 5 === 4) await log.seal();
+    look();
+  }
+  const perSecond = (accounts * each * rounds) / ((performance.now() - startMs) / 1000);
+  const parts = [
+    'a full commit, then',
+    `${(accounts * each * rounds).toLocaleString('en')} receipts sequenced and sealed at ${Math.round(perSecond).toLocaleString('en')}/s:`,
+    `${most.toFixed(0)} MB of heap and buffers at most`,
+  ];
+  console.log(parts.join(' '));
 }

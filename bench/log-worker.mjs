@@ -46,8 +46,12 @@ export class BenchLog extends ReceiptLog {
   }
 
   /** Takes receipts as one account after the other would send them, `each` at a time. */
-  fill(accounts, each, from) {
-    for (let account = 0; account < accounts; account++) this.append(batchOf(account, each, from));
+  fill(accounts, each, from, first = 0) {
+    for (let account = first; account < first + accounts; account++) {
+      const last = this.append(batchOf(account, each, from));
+      if (last !== from + each - 1)
+        throw new Error(`account ${account} has ${last} after ${each} from ${from}`);
+    }
     return this.status().appended;
   }
 
@@ -89,10 +93,11 @@ export default {
       case '/send': {
         // Each account sends its batches one after the other, as an outbox does; the accounts do so at once.
         const [accounts, each, batches] = [number('accounts'), number('each'), number('batches')];
+        const from = number('from') || 1;
         await Promise.all(
           Array.from({ length: accounts }, async (_, account) => {
             for (let batch = 0; batch < batches; batch++) {
-              await log.append(batchOf(account, each, batch * each + 1));
+              await log.append(batchOf(account, each, from + batch * each));
             }
           }),
         );
