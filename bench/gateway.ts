@@ -14,10 +14,10 @@ import { type Payer, payerOf } from './paid-requests.ts';
 import { startPortkey } from './peers.ts';
 import { type Aim, median, publish, type Row, rowOf } from './report.ts';
 
-const rounds = 5;
+const rounds = 4;
 const connections = 16;
 /** Requests of one throughput measurement; streams of one first-byte measurement. */
-const requests = 1_600;
+const requests = 1_200;
 const streams = 100;
 
 const local = path.resolve(import.meta.dirname, '../.local');
@@ -71,6 +71,7 @@ async function bench(): Promise<void> {
         localDir,
         bundleDir,
         agents: 1,
+        direct: true,
         deposit: parseEther('1000'),
         // As wrangler.toml deploys it: what a stack does every second for impatient tests would be measured too.
         chain: { watchEverySeconds: 15, settlement: { everySeconds: 43_200 } },
@@ -86,7 +87,7 @@ async function bench(): Promise<void> {
     };
     const onDisk = await stackOn(local);
     const onTmpfs = await stackOn('/dev/shm');
-    const bare = await runInWorkerd('bench/passthrough.ts');
+    const bare = await runInWorkerd('bench/passthrough.ts', { direct: true });
     closers.push(bare.close);
     const portkey = await startPortkey();
     closers.push(portkey.close);
@@ -199,7 +200,7 @@ async function bench(): Promise<void> {
       title: 'The gateway beside others',
       method: [
         `${rounds} rounds of ${requests} whole answers over ${connections} connections and ${streams} streams over one, contenders in turns; load, upstream and contenders share the machine.`,
-        'The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead.',
+        "The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead. Both Workers are reached at workerd's own socket.",
         "This gateway's requests are signed (ERC-8128) and paid by one agent, made before they are sent; each answer has to carry its receipt. Holds and captures are durable as in production.",
         'The others neither authenticate, meter, charge nor sign. Portkey (1.15.2, on Node) waits 25 ms before it sends the first chunk of a stream.',
       ],

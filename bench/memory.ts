@@ -13,8 +13,8 @@ import { startScript } from './child.ts';
 import { median, publish, type Row, rowOf } from './report.ts';
 
 const clients = 100;
-const answerMb = 32;
-const seconds = 40;
+const answerMb = 24;
+const seconds = 75;
 /** 64 KB a piece, so about 256 KB/s. */
 const pauseMs = 250;
 const route = '/v1/chat/completions';

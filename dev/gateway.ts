@@ -49,6 +49,8 @@ export async function startGateway(options: {
   readonly vars: Readonly<Record<string, string>>;
   /** Told what the Worker writes to its log. */
   readonly log?: (text: string) => void;
+  /** Calls come to workerd's own socket, not by way of the Worker that miniflare puts before each one. */
+  readonly direct?: boolean;
 }): Promise<Gateway> {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
   const { compatibilityDate, compatibilityFlags, bindings, durableObjects } = workerOptions;
@@ -68,10 +70,11 @@ export async function startGateway(options: {
         { className: typeof object === 'string' ? object : object.className, useSQLite: true },
       ]),
     ),
+    ...(options.direct ? { unsafeDirectSockets: [{ host: '127.0.0.1', port: options.port ?? 0 }] } : {}),
   };
   const miniflare = new Miniflare({
     host: '127.0.0.1',
-    port: options.port ?? 0,
+    port: options.direct ? 0 : (options.port ?? 0),
     cf: false,
     log: new Log(LogLevel.WARN),
     // workerd's own lines: only what the Worker says is for the operator.
@@ -85,7 +88,8 @@ export async function startGateway(options: {
     durableObjectsPersist: options.stateDir,
     workers: [worker],
   });
-  const url = await miniflare.ready;
+  const ready = await miniflare.ready;
+  const url = options.direct ? await miniflare.unsafeGetDirectURL() : ready;
   return {
     url: url.origin,
     miniflare,

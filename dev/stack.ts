@@ -98,6 +98,8 @@ export type StackOptions = {
   /** A Worker bundle built before; made when not given. */
   readonly bundleDir?: string;
   readonly withdrawalDelay?: bigint;
+  /** See {@link startGateway}: for benches. */
+  readonly direct?: boolean;
   /** Members of the chains' entries in CHAINS over the stack's own. */
   readonly chain?: Readonly<Record<string, unknown>>;
   /** Members of the upstream's entry in UPSTREAMS over the stack's own. */

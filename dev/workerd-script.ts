@@ -14,6 +14,8 @@ export type ScriptBindings = {
   readonly objects?: Readonly<Record<string, string>>;
   /** Where the objects' state is; in memory when not given. */
   readonly stateDir?: string;
+  /** Calls come to workerd's own socket, not by way of the Worker that miniflare puts before each one. */
+  readonly direct?: boolean;
 };
 
 /**
@@ -22,7 +24,7 @@ export type ScriptBindings = {
  */
 export async function runInWorkerd(
   entry: string,
-  { vars = {}, objects = {}, stateDir }: ScriptBindings = {},
+  { vars = {}, objects = {}, stateDir, direct = false }: ScriptBindings = {},
 ): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const bundleDir = mkdtempSync(path.join(tmpdir(), 'tallystick-script-'));
   try {
@@ -50,6 +52,7 @@ export async function runInWorkerd(
       scriptPath: path.join(bundleDir, `${path.parse(entry).name}.js`),
       modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
       bindings: vars,
+      ...(direct ? { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] } : {}),
       durableObjects: Object.fromEntries(
         Object.entries(objects).map(([name, className]) => [name, { className, useSQLite: true }]),
       ),
@@ -57,7 +60,8 @@ export async function runInWorkerd(
       ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
       ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
     });
-    const { origin } = await miniflare.ready;
+    const ready = await miniflare.ready;
+    const { origin } = direct ? await miniflare.unsafeGetDirectURL() : ready;
     const close = async (): Promise<void> => {
       await miniflare.dispose();
       rmSync(bundleDir, { recursive: true, force: true });

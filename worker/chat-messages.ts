@@ -5,7 +5,8 @@ import { addArguments, addImage, addMessage, addName, addText, type PromptWeight
 import type { RequestLimits } from './request-limits.ts';
 import { invalid, type RequestRefusal, unknownMember, wholeNumber } from './request-refusal.ts';
 
-const roles: ReadonlyMap<string, readonly string[]> = new Map([
+/** Who may speak, and what else a message of theirs may have. */
+export const roles: ReadonlyMap<string, readonly string[]> = new Map([
   ['system', ['content', 'name']],
   ['user', ['content', 'name']],
   ['assistant', ['content', 'name', 'reasoning_content', 'tool_calls', 'partial']],

@@ -113,7 +113,19 @@ export const refusedParameters: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** Why content parts other than `text` and `image_url` are refused. */
+/** Content parts of a message, and what each can add to the bill at most. */
+export const allowedContentParts: ReadonlyMap<string, string> = new Map([
+  [
+    'text',
+    'input: bytes of text; with cache_control {"type": "ephemeral"} at the dearest of the rates for input, creation and hit',
+  ],
+  [
+    'image_url',
+    'input: max_image_tokens of the model, however large the file; https or data:image/...;base64, detail, min_pixels, max_pixels; user messages only',
+  ],
+]);
+
+/** Why other content parts are refused. */
 export const refusedContentParts: ReadonlyMap<string, string> = new Map([
   ['input_audio', 'Audio has no token bound in the price table. Send text.'],
   ['video', 'Video has no token bound in the price table. Send text.'],
