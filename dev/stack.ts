@@ -74,8 +74,8 @@ export type Stack = StackDescription & {
   readonly stateDir: string;
   /** The entries of CHAINS, home chain first. */
   readonly chains: readonly ChainEntry[];
-  /** Starts another Worker over the same state, as a redeploy or a new machine would. */
-  restartGateway(vars?: Readonly<Record<string, string>>): Promise<void>;
+  /** Starts another Worker over the same state, as a redeploy or a new machine would; `between` is done while none runs. */
+  restartGateway(vars?: Readonly<Record<string, string>>, between?: () => void): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -322,8 +322,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       get gateway() {
         return gateway;
       },
-      async restartGateway(over) {
+      async restartGateway(over, between) {
         await gateway.close();
+        between?.();
         gateway = await start(over);
         leftovers.remember();
       },

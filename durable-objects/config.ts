@@ -181,6 +181,43 @@ export function keyOf(env: Env, name: 'OPERATOR_KEY' | 'RECEIPT_KEY' | 'HEAD_KEY
   return key;
 }
 
+/**
+ * The key a receipt of a time is signed with, now and whenever it is shown again: an exchange of keys is an entry of
+ * RECEIPT_KEYS_BEFORE that says until when (Unix seconds) the one before signs. So all isolates change over at one moment,
+ * and no receipt ever has two signatures that count for different entries of the log.
+ */
+export function receiptKeyAt(env: Env, time: bigint): Hex {
+  const before = keysBefore(env).find(({ until }) => time < BigInt(until));
+  return before?.key ?? keyOf(env, 'RECEIPT_KEY');
+}
+
+let keysRead: { readonly json: string; readonly keys: readonly { until: number; key: Hex }[] } | undefined;
+
+function keysBefore(env: Env): readonly { readonly until: number; readonly key: Hex }[] {
+  const json = env.RECEIPT_KEYS_BEFORE;
+  if (json === undefined || json === '') return [];
+  if (keysRead?.json === json) return keysRead.keys;
+  const wrong = () =>
+    bad('RECEIPT_KEYS_BEFORE', 'a JSON list of {"until": Unix seconds, "key": 32 bytes of hex}, rising');
+  let list: unknown;
+  try {
+    list = JSON.parse(json);
+  } catch {
+    throw wrong();
+  }
+  if (!Array.isArray(list)) throw wrong();
+  let last = 0;
+  const keys = list.map((entry: { until?: unknown; key?: unknown } | null) => {
+    const key = parseHex(entry?.key, 32);
+    const until = Number(entry?.until);
+    if (key === undefined || !Number.isSafeInteger(until) || until <= last) throw wrong();
+    last = until;
+    return { until, key };
+  });
+  keysRead = { json, keys };
+  return keys;
+}
+
 function readChains(json: string | undefined): ChainConfig[] {
   let list: unknown;
   try {

@@ -59,6 +59,8 @@ export type Env = {
   readonly QWEN_API_KEY?: string;
   readonly OPERATOR_KEY: string;
   readonly RECEIPT_KEY: string;
+  /** JSON, a secret: receipt keys that were exchanged, `[{"until": <Unix seconds>, "key": "0x…"}]`, the oldest first. */
+  readonly RECEIPT_KEYS_BEFORE?: string;
   readonly HEAD_KEY: string;
   readonly CHECKPOINT_KEY: string;
   /** What opens /metrics and /operator/doctor: at least 32 characters. Without it they are not there. */

@@ -184,7 +184,7 @@ class World {
       case 'release': {
         const call = this.callAt(operation.at);
         if (call === undefined) break;
-        this.book.release(call.requestId);
+        this.book.release(call.requestId, this.nowMs);
         if (call.state === 'held') call.state = 'released';
         break;
       }
@@ -375,14 +375,14 @@ class World {
     this.storage.failAfter(writes);
     try {
       const answer = this.book.reserve(caller, ask, this.seen, this.nowMs);
-      if (answer.ok) this.book.release(ask.requestId);
+      if (answer.ok) this.book.release(ask.requestId, this.nowMs);
       this.storage.failAfter(Number.POSITIVE_INFINITY);
       if (answer.ok && this.seen) this.model.begin(this.seen);
     } catch {
       this.storage.failAfter(Number.POSITIVE_INFINITY);
       this.restart();
       // Whatever was undone, the next book may or may not hold it; released, it counts for nothing.
-      this.book.release(ask.requestId);
+      this.book.release(ask.requestId, this.nowMs);
       const { seen } = this;
       if (seen) this.model.begin(seen);
       if (this.storage.kv.get('epochs')) {

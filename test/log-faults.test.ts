@@ -22,7 +22,7 @@ let world: World;
 beforeAll(async () => {
   world = await startWorld();
   if (process.env['DEBUG']) return;
-  for (const level of ['error', 'warn'] as const)
+  for (const level of ['error', 'warn', 'log'] as const)
     vi.spyOn(console, level).mockImplementation(() => undefined);
 });
 afterAll(() => world?.close());

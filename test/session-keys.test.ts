@@ -579,7 +579,7 @@ describe('over the account alone, with a clock', () => {
           } else if (each.op === 'capture' || each.op === 'release') {
             const hold = holds[each.which];
             if (hold === undefined) continue;
-            if (each.op === 'release') book.release(hold.id);
+            if (each.op === 'release') book.release(hold.id, nowMs);
             else {
               const before = standing().spent;
               const result = book.capture(hold.holdId, outcome(hold.id, each.cost), nowMs, {

@@ -1,7 +1,7 @@
 // The agent's own view of its account: GET /v1/account, /v1/receipts, /v1/receipts/:sequence, …/proof; PUT /v1/account/voucher.
 
 import { receiptsPage } from '../durable-objects/account/receipts-page.ts';
-import { keyOf } from '../durable-objects/config.ts';
+import { receiptKeyAt } from '../durable-objects/config.ts';
 import { accountName } from '../protocol/account-name.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { voucherFromJson } from '../protocol/money/voucher.ts';
@@ -164,7 +164,7 @@ function sequenceOf(text: string): Result<number, Problem> {
 const shown = (call: Call, unsigned: Receipt) => ({
   id: `${unsigned.sequence}`,
   digest: receiptDigest(unsigned),
-  ...receiptToJson(signReceipt(unsigned, keyOf(call.env, 'RECEIPT_KEY'))),
+  ...receiptToJson(signReceipt(unsigned, receiptKeyAt(call.env, unsigned.time))),
 });
 
 const decimals = (figures: object) =>

@@ -8,7 +8,7 @@ import type { PriceTable } from '../protocol/price-table.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { usedWhenAbandoned } from './abandoned.ts';
 import { type Authenticated, authenticate } from './authenticate.ts';
-import { readBody } from './body.ts';
+import { busy, readBody } from './body.ts';
 import type { Call } from './call.ts';
 import { pricesOf } from './chain-prices.ts';
 import { readChatRequest } from './chat-request.ts';
@@ -44,11 +44,11 @@ export function outliving(call: Call, work: Promise<Response>): Promise<Response
 async function serve(call: Call, read: ReadRequest): Promise<Response> {
   const refused = (problem: Problem) => problemResponse(problem, call.id, true);
 
-  const room = allot(expectedBytes(call));
+  const room = allot(0);
   if (!room) return refused(busy);
   let kept = false;
   try {
-    const body = await readBody(call.request, defaultRequestLimits.maxBodyBytes);
+    const body = await readBody(call.request, defaultRequestLimits.maxBodyBytes, { room });
     if (!body.ok) return refused(body.error);
 
     const caller = await authenticate(call, body.value, 'spends'); //  1 identity
@@ -138,20 +138,6 @@ function voucherOf(call: Call, chainId: number): Result<SignedVoucher | undefine
     detail: `PAYMENT-SIGNATURE is not an x402 v2 payment of scheme agent-vault on eip155:${chainId}. See docs/protocol.md, section 3.`,
   });
 }
-
-/** What the body will take at most: as long as it says, or as long as it may be. */
-export function expectedBytes(call: Call): number {
-  const said = call.request.headers.get('content-length');
-  const { maxBodyBytes } = defaultRequestLimits;
-  return said !== null && /^\d{1,15}$/.test(said) ? Math.min(Number(said), maxBodyBytes) : maxBodyBytes;
-}
-
-export const busy: Problem = {
-  status: 503,
-  code: 'gateway_busy',
-  detail: 'This gateway holds as many calls as it can. Nothing was charged. Try again in a second.',
-  headers: { 'retry-after': '1' },
-};
 
 /** Nobody reads this; logs do. */
 const clientLeft: Problem = { status: 499, code: 'client_left', detail: 'The client closed the connection.' };

@@ -10,7 +10,7 @@ const perSecond = 10;
 const addressesMax = 10_000;
 
 /** What a client is to blame for, and can go on with for nothing: bad requests, bad signatures, no money. */
-const blamed: ReadonlySet<number> = new Set([400, 401, 402, 403, 404, 413, 429]);
+const blamed: ReadonlySet<number> = new Set([400, 401, 402, 403, 404, 408, 413, 429, 431]);
 
 type Record = { refused: number; atMs: number };
 

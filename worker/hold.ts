@@ -6,7 +6,7 @@ import {
 } from '../durable-objects/account/account-book.ts';
 import type { KeptAnswer, Outcome, Refusal, Reservation } from '../durable-objects/account/ledger.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
-import { keyOf } from '../durable-objects/config.ts';
+import { receiptKeyAt } from '../durable-objects/config.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { formatPaymentResponse, paymentResponseHeader } from '../protocol/money/x402.ts';
 import { cost } from '../protocol/pricing.ts';
@@ -113,7 +113,7 @@ export async function reserve(
         });
       });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
-      receipt = signReceipt(captured.value, keyOf(call.env, 'RECEIPT_KEY'));
+      receipt = signReceipt(captured.value, receiptKeyAt(call.env, captured.value.time));
       noteCapture(call, caller.chain, captured.value, used, outcome.cost);
       return receipt;
     },

@@ -1,7 +1,7 @@
 // `Idempotency-Key`: a call that may have been made before is made at most once. docs/money.md says what is kept, and for how long.
 import type { Hex } from 'viem';
 import type { Idempotency, KeptAnswer } from '../durable-objects/account/ledger.ts';
-import { keyOf } from '../durable-objects/config.ts';
+import { receiptKeyAt } from '../durable-objects/config.ts';
 import { signReceipt } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Call } from './call.ts';
@@ -28,6 +28,6 @@ export const answerAgain = (call: Call, { body, receipt }: KeptAnswer): Response
       'cache-control': 'no-store',
       'x-request-id': call.id,
       'idempotency-replayed': 'true',
-      [receiptHeader]: formatReceipt(signReceipt(receipt, keyOf(call.env, 'RECEIPT_KEY'))),
+      [receiptHeader]: formatReceipt(signReceipt(receipt, receiptKeyAt(call.env, receipt.time))),
     },
   });

@@ -14,7 +14,7 @@ export type Allotment = {
   readonly release: () => void;
 };
 
-/** Room for a call whose body has this many bytes: as received, as parsed, and as sent. Undefined when there is none. */
+/** Room for a call, and for this many bytes of a body: as received, as parsed, and as sent. Undefined when there is none. */
 export function allot(bodyBytes: number): Allotment | undefined {
   let own = 0;
   const grow = (more: number): boolean => {

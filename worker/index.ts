@@ -5,6 +5,7 @@ import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
 import { count } from './counting.ts';
 import { FloodGuard } from './flood-guard.ts';
+import { headerProblem } from './header-limit.ts';
 import { createKey, deleteKey, invalidateSignatures, listKeys } from './keys-routes.ts';
 import { mcp, mcpElsewise } from './mcp.ts';
 import { noteResponse } from './measured.ts';
@@ -74,7 +75,11 @@ export default {
     }
     let response: Response;
     try {
-      if (isOperatorPath(pathname)) {
+      const headers = headerProblem(request.headers);
+      if (headers) {
+        count('tallystick_refusals_total', { reason: headers.code });
+        response = refused(headers);
+      } else if (isOperatorPath(pathname)) {
         response = await operatorRoute(request, env, id);
       } else {
         const call = callOf(request, env, context, id);

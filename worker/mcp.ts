@@ -14,11 +14,11 @@ import { prices } from '../protocol/prices.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
 import { authenticate } from './authenticate.ts';
-import { readBody } from './body.ts';
+import { busy, readBody } from './body.ts';
 import type { Call } from './call.ts';
 import { pricesOf } from './chain-prices.ts';
 import { readChatRequest } from './chat-request.ts';
-import { type Begun, begin, busy, expectedBytes, outliving } from './completions.ts';
+import { type Begun, begin, outliving } from './completions.ts';
 import { captureWhole } from './deliver-whole.ts';
 import { readEmbeddingsRequest } from './embeddings-request.ts';
 import { type Allotment, allot } from './in-flight.ts';
@@ -64,11 +64,11 @@ export const mcpElsewise = (call: Call): Response =>
 
 async function serveMcp(call: Call): Promise<Response> {
   const refused = (problem: Problem) => problemResponse(problem, call.id, true);
-  const room = allot(expectedBytes(call));
+  const room = allot(0);
   if (!room) return refused(busy);
   const slip: Slip = {};
   try {
-    const body = await readBody(call.request, defaultRequestLimits.maxBodyBytes);
+    const body = await readBody(call.request, defaultRequestLimits.maxBodyBytes, { room });
     if (!body.ok) return refused(body.error);
     // The SDK's parser takes what ours refuses, such as one name twice: what is signed must mean one thing.
     const strict = parseJson(body.value);

@@ -5,10 +5,10 @@ import { formatAgentId } from '../../protocol/identity/agent-id.ts';
 import { readAnchor } from '../verify.ts';
 import { formatAmount } from './amount.ts';
 import { checkLines } from './check-lines.ts';
+import type { Finding } from './deployment-findings.ts';
+import { examineDeployment } from './doctor-deployment.ts';
 import { exitCodes, Failure, failureOf } from './failure.ts';
 import { type GivenOptions, Settings, withSettings } from './settings.ts';
-
-type Finding = { readonly name: string; readonly ok: boolean; readonly detail: string };
 
 /** Seconds by which clocks may differ before signatures are refused. */
 const skewMax = 25;
@@ -20,13 +20,14 @@ export function addDoctor(program: Command): void {
     .helpGroup('Doubting:')
     .summary('find what stands between this agent and an answer')
     .description(
-      'Looks at gateway, clock, chain, key, agent, spender, deposit and log, and says what to do about what is wrong.',
+      'Looks at gateway, clock, chain, key, agent, spender, deposit and log, and says what to do about what is wrong. With --operator: at the whole deployment, as its operator (OPERATOR_TOKEN in TALLYSTICK_OPERATOR_TOKEN or a file named by TALLYSTICK_OPERATOR_TOKEN_FILE).',
     )
-    .action((given: GivenOptions) => run(given));
+    .option('--operator', 'examine the deployment instead of an agent')
+    .action((given: GivenOptions & { operator?: boolean }) => run(given));
   withSettings(command);
 }
 
-async function run(given: GivenOptions): Promise<void> {
+async function run(given: GivenOptions & { readonly operator?: boolean }): Promise<void> {
   const settings = new Settings(given);
   const findings: Finding[] = [];
   const look = async <T>(name: string, work: () => Promise<readonly [string, T]>): Promise<T | undefined> => {
@@ -39,7 +40,10 @@ async function run(given: GivenOptions): Promise<void> {
       return undefined;
     }
   };
-  await settings.terminal.progress('looking', () => examine(settings, look));
+  await settings.terminal.progress('looking', async () => {
+    if (given.operator) findings.push(...(await examineDeployment(settings)));
+    else await examine(settings, look);
+  });
   const isWell = findings.every(({ ok }) => ok);
   settings.terminal.result({ ok: isWell, findings }, [
     ...checkLines(settings.terminal, findings),

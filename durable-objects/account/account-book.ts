@@ -107,7 +107,7 @@ export class AccountBook {
     this.#account = account;
     this.#terms = terms;
     this.#log = log;
-    this.#rows = new AccountRows(storage.sql);
+    this.#rows = new AccountRows(storage);
     this.#keys = new SessionKeys(storage.sql);
     this.agentFacts = new AgentFactsBook(storage.kv);
     this.#voidUntil = new Map(JSON.parse(storage.kv.get<string>('voidUntil') ?? '[]') as [Address, number][]);
@@ -248,6 +248,7 @@ export class AccountBook {
         charge,
         receipt,
         digest,
+        nowMs,
         answer && more.answer ? new Uint8Array(more.answer) : undefined,
       );
       if (hold.sessionKey) this.#keys.writeSpend(hold.sessionKey, charge.amount);
@@ -264,15 +265,15 @@ export class AccountBook {
   }
 
   /** Gives a hold back whole: upstream was never reached, or answered nothing that costs. Repeating it is harmless. */
-  release(requestId: string): void {
-    this.#end(requestId, 'released');
+  release(requestId: string, nowMs: number): void {
+    this.#end(requestId, 'released', nowMs);
   }
 
   /** Gives back what is overdue. @returns the request ids */
   expire(nowMs: number): string[] {
     forgetPast(this.#ledger, nowMs);
     const ids = overdue(this.#ledger, nowMs).map(({ requestId }) => requestId);
-    for (const id of ids) this.#end(id, 'expired');
+    for (const id of ids) this.#end(id, 'expired', nowMs);
     return ids;
   }
 
@@ -516,10 +517,10 @@ export class AccountBook {
     return this.#standing(observation);
   }
 
-  #end(requestId: string, state: 'released' | 'expired'): void {
+  #end(requestId: string, state: 'released' | 'expired', nowMs: number): void {
     const holdId = this.#holdIds.get(requestId);
     if (holdId === undefined) return;
-    this.#storage.transactionSync(() => this.#rows.end(holdId, state));
+    this.#storage.transactionSync(() => this.#rows.end(holdId, state, nowMs));
     const { sessionKey, ceiling = 0n } = this.#ledger.holds.get(requestId) ?? {};
     if (sessionKey) this.#keys.noteHeld(sessionKey, -ceiling);
     applyEnd(this.#ledger, requestId, state);

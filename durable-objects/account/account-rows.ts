@@ -7,6 +7,8 @@
 // receipt is always written to the newest generation, so each generation's receipts follow the one's before.
 import type { Hex } from 'viem';
 import { type Receipt, receiptFromJson, receiptToJson } from '../../protocol/receipt.ts';
+import { isCurrent, upgrade } from '../schema.ts';
+import { accountSchema } from './account-schema.ts';
 import type { AccountStorage, SqlValue } from './account-storage.ts';
 import type { Caller, Charge, Hold } from './ledger.ts';
 import type { Packable, Piece } from './receipt-archive.ts';
@@ -51,6 +53,7 @@ type Row = {
 const unsigned: Hex = `0x${'00'.repeat(65)}`;
 
 export class AccountRows {
+  readonly #storage: AccountStorage;
   readonly #sql: AccountStorage['sql'];
   /** Numbers of the live generations, oldest first. None until the first hold: looking at an account writes nothing. */
   readonly #generations: number[];
@@ -59,7 +62,10 @@ export class AccountRows {
   #lowestId = 0;
   #oldestFull: { readonly generation: number; readonly ms: number } | undefined;
 
-  constructor(sql: AccountStorage['sql']) {
+  constructor(storage: AccountStorage) {
+    upgrade(storage, accountSchema);
+    const { sql } = storage;
+    this.#storage = storage;
     this.#sql = sql;
     this.#generations = sql
       .exec<{ name: string }>(
@@ -86,13 +92,14 @@ export class AccountRows {
 
   /** Begins the next generation. Call within a transaction. */
   beginGeneration(): void {
+    if (this.#generations.length === 0) isCurrent(this.#storage, accountSchema);
     const generation = (this.#generations.at(-1) ?? 0) + 1;
     this.#sql.exec(
       `CREATE TABLE ${table(generation)} (
         id INTEGER PRIMARY KEY, state TEXT NOT NULL, request_id TEXT NOT NULL,
         signer TEXT, nonce TEXT, nonce_until INTEGER, idempotency_key TEXT, request_hash TEXT, created_ms INTEGER NOT NULL,
         epoch TEXT NOT NULL, ceiling TEXT NOT NULL, deadline_ms INTEGER NOT NULL, price_table TEXT NOT NULL,
-        loss TEXT, digest TEXT, receipt TEXT, answer BLOB)`,
+        loss TEXT, digest TEXT, receipt TEXT, answer BLOB, ended_ms INTEGER)`,
     );
     this.#generations.push(generation);
     this.#size = 0;
@@ -131,6 +138,7 @@ export class AccountRows {
     charge: Charge,
     receipt: Receipt,
     digest: Hex,
+    nowMs: number,
     answer?: Uint8Array<ArrayBuffer>,
   ): void {
     const newest = this.#newest();
@@ -142,20 +150,27 @@ export class AccountRows {
       this.#size += 1;
     }
     this.#sql.exec(
-      `UPDATE ${newest} SET id = ?, state = ?, loss = ?, digest = ?, receipt = ?, answer = ? WHERE id = ?`,
+      `UPDATE ${newest} SET id = ?, state = ?, loss = ?, digest = ?, receipt = ?, answer = ?, ended_ms = ?
+       WHERE id = ?`,
       Number(receipt.sequence),
       charge.state,
       `${charge.loss}`,
       digest,
       JSON.stringify(receiptToJson({ receipt, signature: unsigned }).receipt),
       answer === undefined ? null : answer.slice().buffer,
+      nowMs,
       holdId,
     );
   }
 
-  end(holdId: number, state: 'released' | 'expired'): void {
+  end(holdId: number, state: 'released' | 'expired', nowMs: number): void {
     for (const name of this.#tables()) {
-      this.#sql.exec(`UPDATE ${name} SET state = ? WHERE id = ? AND state = 'held'`, state, holdId);
+      this.#sql.exec(
+        `UPDATE ${name} SET state = ?, ended_ms = ? WHERE id = ? AND state = 'held'`,
+        state,
+        nowMs,
+        holdId,
+      );
     }
   }
 

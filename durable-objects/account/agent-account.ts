@@ -78,7 +78,7 @@ export class AgentAccount extends DurableObject<Env> {
 
   /** See {@link AccountBook.release}. */
   release(requestId: string): void {
-    this.#book.release(requestId);
+    this.#book.release(requestId, Date.now());
   }
 
   /** Takes a voucher without a request. */

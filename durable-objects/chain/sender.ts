@@ -1,6 +1,6 @@
 // Sends transactions with one nonce sequence, and looks after them until they are deep enough to stay. docs/log.md draws
 // the states. Unknown outcomes are resolved by reading the chain, never assumed; every step can be run twice.
-import { type Hex, keccak256, type PublicClient } from 'viem';
+import { type Address, type Hex, keccak256, type PublicClient } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import type { ChainConfig } from '../config.ts';
 import { isRevert, nodeOf, reasonOf } from './node.ts';
@@ -8,6 +8,8 @@ import type { Fees, Mined, Transaction, TransactionRows } from './transactions.t
 
 /** A transaction not mined by then is sent again with a higher fee. */
 const bumpAfterMs = 30_000;
+/** One sent with an earlier key is given this long. */
+const oldKeyMs = 20_000;
 /** Transactions in flight at once. */
 const inFlightMax = 8;
 /** What is urgent may cost this many times the cap. */
@@ -26,6 +28,7 @@ export class Sender {
   readonly #operator: ReturnType<typeof privateKeyToAccount>;
   readonly #sync: () => Promise<void>;
   readonly #node: PublicClient;
+  readonly #sender: Address;
 
   constructor(config: ChainConfig, ports: Ports) {
     this.#config = config;
@@ -33,6 +36,8 @@ export class Sender {
     this.#operator = privateKeyToAccount(ports.operatorKey);
     this.#sync = ports.sync;
     this.#node = nodeOf(config);
+    this.#sender = this.#operator.address.toLowerCase() as Address;
+    ports.rows.adopt(this.#sender);
   }
 
   /**
@@ -44,7 +49,11 @@ export class Sender {
     await this.#checkChain();
     const head = await this.#node.getBlockNumber({ cacheTime: 0 });
     const spent = await this.#noncesSpent('latest');
-    await each(open, (transaction) => this.#lookAfter(transaction, head, spent));
+    await each(open, (transaction) =>
+      transaction.sender === this.#sender
+        ? this.#lookAfter(transaction, head, spent)
+        : this.#lookAfterOld(transaction, head),
+    );
     await this.#fillGaps(spent);
   }
 
@@ -70,10 +79,11 @@ export class Sender {
       return;
     }
     const fees = this.#capped(transaction, await this.#node.estimateFeesPerGas());
+    const next = this.#rows.nextNonce(this.#sender);
     // The chain may know of nonces that this sequence does not (the key was used elsewhere). Never of fewer: those of ours
     // may be on their way.
-    const spent = await this.#noncesSpent(this.#rows.nextNonce === undefined ? 'pending' : 'latest');
-    const nonce = Math.max(spent, this.#rows.nextNonce ?? 0);
+    const spent = await this.#noncesSpent(next === undefined ? 'pending' : 'latest');
+    const nonce = Math.max(spent, next ?? 0);
     await this.#broadcast(transaction, nonce, (estimate * 12n) / 10n, fees);
   }
 
@@ -87,7 +97,8 @@ export class Sender {
       ...wordsOf(transaction),
       ...fees,
     });
-    this.#rows.sending(transaction, { nonce, hash: keccak256(raw), raw, gas, fees }, Date.now());
+    const signed = { sender: this.#sender, nonce, hash: keccak256(raw), raw, gas, fees };
+    this.#rows.sending(transaction, signed, Date.now());
     await this.#sync();
     await this.#push(transaction, raw);
   }
@@ -127,6 +138,22 @@ export class Sender {
     }
   }
 
+  /**
+   * Sent with the key that was the operator's before: it is mined, or given up and asked for anew with the present key.
+   * Anchors and claims do nothing the second time; a submission to 0G Storage may be paid for twice, once for each key.
+   */
+  async #lookAfterOld(transaction: Transaction, head: bigint): Promise<void> {
+    const { id, key, sentMs, state } = transaction;
+    const mined = await this.#minedOf(this.#node, transaction, head);
+    if (mined) {
+      if (mined.final || state === 'sent') this.#rows.mined(id, mined);
+      return;
+    }
+    if (Date.now() - sentMs < oldKeyMs) return;
+    console.warn(JSON.stringify({ event: 'old_key_given_up', key }));
+    this.#rows.refused(id, 'it was sent with the key that was the operator’s before');
+  }
+
   /** Same nonce, a fee at least an eighth higher (nodes refuse a replacement below a tenth), while the cap allows it. */
   async #bump(transaction: Transaction, nonce: number): Promise<void> {
     const market = await this.#node.estimateFeesPerGas();
@@ -160,7 +187,8 @@ export class Sender {
 
   /** A nonce between those spent and those in flight that nobody's transaction will ever use would block all above it. */
   async #fillGaps(spent: number): Promise<void> {
-    const nonces = new Set(this.#rows.open().map(({ nonce }) => nonce));
+    const own = this.#rows.open().filter(({ sender }) => sender === this.#sender);
+    const nonces = new Set(own.map(({ nonce }) => nonce));
     const highest = Math.max(-1, ...[...nonces].filter((nonce) => nonce !== undefined));
     for (let nonce = spent; nonce < highest; nonce++) {
       if (nonces.has(nonce)) continue;

@@ -1,6 +1,8 @@
 // The rows of the transactions this deployment has asked for, and the one durable nonce sequence they are sent with.
 // docs/log.md draws the states.
 import type { Address, Hex } from 'viem';
+import { isCurrent, tablesOf, upgrade } from '../schema.ts';
+import { chainSchema } from './chain-schema.ts';
 
 /** A transaction somebody asked for. The key makes asking twice harmless. */
 export type TransactionRequest = {
@@ -42,6 +44,8 @@ export type Transaction = TransactionRequest & {
   readonly id: number;
   readonly state: 'queued' | 'sent' | 'mined' | 'final' | 'refused';
   readonly nonce: number | undefined;
+  /** Whose nonce it is; undefined while it has none, and for one from before this was noted, until {@link TransactionRows.adopt}. */
+  readonly sender: Address | undefined;
   /** Every hash ever signed for this nonce, newest last: any of them may be the one that is mined. */
   readonly hashes: readonly Hex[];
   /** The newest signed transaction, to be broadcast again as it is. */
@@ -56,6 +60,7 @@ export type Fees = { readonly maxFeePerGas: bigint; readonly maxPriorityFeePerGa
 
 /** A transaction signed and about to be broadcast. */
 export type Signed = {
+  readonly sender: Address;
   readonly nonce: number;
   readonly hash: Hex;
   readonly raw: Hex;
@@ -79,6 +84,7 @@ type Row = {
   priority_fee: string;
   sent_ms: number;
   outcome: string | null;
+  sender: string | null;
 };
 
 export class TransactionRows {
@@ -88,14 +94,17 @@ export class TransactionRows {
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    upgrade(storage, chainSchema);
+    const isNew = tablesOf(storage.sql, 'transactions').length === 0;
     this.#sql.exec(
       `CREATE TABLE IF NOT EXISTS transactions (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, to_address TEXT NOT NULL, data TEXT NOT NULL,
         value TEXT NOT NULL, urgent INTEGER NOT NULL, state TEXT NOT NULL, nonce INTEGER,
         hashes TEXT NOT NULL DEFAULT '[]', raw TEXT, gas TEXT NOT NULL DEFAULT '0', max_fee TEXT NOT NULL DEFAULT '0',
-        priority_fee TEXT NOT NULL DEFAULT '0', sent_ms INTEGER NOT NULL DEFAULT 0, outcome TEXT);
+        priority_fee TEXT NOT NULL DEFAULT '0', sent_ms INTEGER NOT NULL DEFAULT 0, outcome TEXT, sender TEXT);
       CREATE INDEX IF NOT EXISTS transactions_open ON transactions (state) WHERE state IN ('queued', 'sent', 'mined')`,
     );
+    if (isNew) isCurrent(storage, chainSchema);
   }
 
   /** Queues a transaction once per key; one that was refused is queued again. */
@@ -116,7 +125,7 @@ export class TransactionRows {
     // What is asked for may have changed (a price, a proof against another head): the new words count.
     this.#sql.exec(
       `UPDATE transactions SET state = 'queued', to_address = ?, data = ?, value = ?, urgent = ?, outcome = NULL,
-         nonce = NULL, hashes = '[]', raw = NULL, sent_ms = 0 WHERE id = ?`,
+         nonce = NULL, sender = NULL, hashes = '[]', raw = NULL, sent_ms = 0 WHERE id = ?`,
       request.to,
       request.data,
       `${request.value}`,
@@ -150,9 +159,23 @@ export class TransactionRows {
     return row?.open === 1;
   }
 
-  /** The next nonce of the durable sequence; `undefined` until it has been read from the chain once. */
-  get nextNonce(): number | undefined {
-    return this.#storage.kv.get<number>('nextNonce');
+  /** The next nonce of a key's durable sequence; `undefined` until it has been read from the chain once. */
+  nextNonce(sender: Address): number | undefined {
+    return this.#storage.kv.get<number>(`nextNonce:${sender}`);
+  }
+
+  /** What was sent before senders were noted was sent by the key that is the operator's at the upgrade. */
+  adopt(operator: Address): void {
+    const next = this.#storage.kv.get<number>('nextNonce');
+    if (next === undefined) return;
+    this.#storage.transactionSync(() => {
+      this.#sql.exec(
+        'UPDATE transactions SET sender = ? WHERE nonce IS NOT NULL AND sender IS NULL',
+        operator,
+      );
+      this.#storage.kv.put(`nextNonce:${operator}`, next);
+      this.#storage.kv.delete('nextNonce');
+    });
   }
 
   /**
@@ -162,9 +185,10 @@ export class TransactionRows {
   sending(transaction: Transaction, signed: Signed, nowMs: number): void {
     this.#storage.transactionSync(() => {
       this.#sql.exec(
-        `UPDATE transactions SET state = 'sent', nonce = ?, hashes = ?, raw = ?, gas = ?, max_fee = ?, priority_fee = ?,
+        `UPDATE transactions SET state = 'sent', nonce = ?, sender = ?, hashes = ?, raw = ?, gas = ?, max_fee = ?, priority_fee = ?,
            sent_ms = ? WHERE id = ?`,
         signed.nonce,
+        signed.sender,
         JSON.stringify([...transaction.hashes, signed.hash]),
         signed.raw,
         `${signed.gas}`,
@@ -173,7 +197,8 @@ export class TransactionRows {
         nowMs,
         transaction.id,
       );
-      if (signed.nonce >= (this.nextNonce ?? 0)) this.#storage.kv.put('nextNonce', signed.nonce + 1);
+      const { sender, nonce } = signed;
+      if (nonce >= (this.nextNonce(sender) ?? 0)) this.#storage.kv.put(`nextNonce:${sender}`, nonce + 1);
     });
   }
 
@@ -214,6 +239,7 @@ export class TransactionRows {
         urgent: row.urgent === 1,
         state: row.state,
         nonce: row.nonce ?? undefined,
+        sender: (row.sender ?? undefined) as Address | undefined,
         hashes: JSON.parse(row.hashes) as Hex[],
         raw: row.raw === null ? undefined : (row.raw as Hex),
         gas: BigInt(row.gas),

@@ -19,7 +19,7 @@ import { consistencyProofFrom, inclusionProofFrom, TILE_WIDTH, tileWidth } from 
 import { formatTlogProof } from '../../protocol/log/tlog-proof.ts';
 import type { Receipt } from '../../protocol/receipt.ts';
 import { AlarmClock } from '../alarm-clock.ts';
-import { configOf, keyOf } from '../config.ts';
+import { configOf, keyOf, receiptKeyAt } from '../config.ts';
 import type { Env } from '../env.ts';
 import { batchEntriesMax, nextBatch } from './batch.ts';
 import { type Anchor, type Commit, entryOfDigest, LogRows } from './log-rows.ts';
@@ -180,7 +180,7 @@ export class ReceiptLog extends DurableObject<Env> {
       log.origin,
       { chainId: log.chainId, anchor: log.anchor, logId: log.logId },
       {
-        receiptKey: keyOf(this.env, 'RECEIPT_KEY'),
+        receiptKey: (time) => receiptKeyAt(this.env, time),
         headKey: keyOf(this.env, 'HEAD_KEY'),
         ed25519Seed: hexToBytes(keyOf(this.env, 'CHECKPOINT_KEY').slice(2)),
       },

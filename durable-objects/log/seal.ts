@@ -9,7 +9,12 @@ import { nodesOnce, type TileBytes, type TileSource } from '../../protocol/log/t
 import { type Receipt, signReceipt } from '../../protocol/receipt.ts';
 import type { Append } from './log-rows.ts';
 
-export type LogKeys = { readonly receiptKey: Hex; readonly headKey: Hex; readonly ed25519Seed: Uint8Array };
+export type LogKeys = {
+  /** Of a receipt's time. */
+  readonly receiptKey: (time: bigint) => Hex;
+  readonly headKey: Hex;
+  readonly ed25519Seed: Uint8Array;
+};
 
 /** Everything a seal makes durable at once: after it the batch is committed, before it nothing has happened. */
 export type Sealed = {
@@ -67,7 +72,7 @@ function claimSheet(
   lastReceipt: (append: Append) => Receipt,
   tiles: TileSource,
   size: number,
-  receiptKey: Hex,
+  receiptKey: LogKeys['receiptKey'],
 ): Claim[] {
   const nodes = nodesOnce(tiles);
   const last = new Map(appends.map((append) => [append.account, append]));
@@ -75,6 +80,7 @@ function claimSheet(
     const index = append.firstIndex + append.entries.length - 1;
     const proof = inclusionProof(nodes, size, index);
     if (!proof.ok) throw new Error(`no proof for entry ${index} of ${size}: ${JSON.stringify(proof.error)}`);
-    return { signed: signReceipt(lastReceipt(append), receiptKey), index, proof: proof.value };
+    const receipt = lastReceipt(append);
+    return { signed: signReceipt(receipt, receiptKey(receipt.time)), index, proof: proof.value };
   });
 }

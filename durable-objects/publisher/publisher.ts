@@ -9,12 +9,13 @@
 // built against the head that is on chain and naming every file from there on: so if a reorganisation takes one away, the
 // next names its files again. Nothing here holds up sealing: this object only reads what the log has committed.
 import { DurableObject } from 'cloudflare:workers';
-import { concatBytes } from '@noble/hashes/utils.js';
+import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import { encodeFunctionData, type Hex, type PublicClient } from 'viem';
 import { receiptAnchorAbi } from '../../contracts-abi/generated/ReceiptAnchor.ts';
 import { accountName } from '../../protocol/account-name.ts';
 import { addressOfKey } from '../../protocol/ecdsa.ts';
 import { decodeFile } from '../../protocol/log/blob.ts';
+import { headDigest, signHead } from '../../protocol/log/head.ts';
 import { TILE_WIDTH } from '../../protocol/log/tiles.ts';
 import { decodeDaReference, encodeDaReference } from '../../protocol/zero-g/da-reference.ts';
 import { flowAbi, marketAbi } from '../../protocol/zero-g/flow.ts';
@@ -227,10 +228,14 @@ export class Publisher extends DurableObject<Env> {
     const { logId, anchor } = config.log;
     const proof = await this.#log(config).consistencyProof(fromSize, file.size);
     if (proof === undefined) throw new Error(`no proof from ${fromSize} entries to ${file.size}`);
+    // Not the commit's own: the head key may have been exchanged since, and the contract hears the present one only.
+    const root = hexToBytes(commit.root.slice(2));
+    const digest = headDigest({ chainId: config.log.chainId, anchor, logId, size: file.size, root });
+    const headSignature = signHead(digest, keyOf(this.env, 'HEAD_KEY'));
     const data = encodeFunctionData({
       abi: receiptAnchorAbi,
       functionName: 'anchor',
-      args: [logId, BigInt(file.size), commit.root, proof, commit.headSignature, daReference],
+      args: [logId, BigInt(file.size), commit.root, proof, headSignature, daReference],
     });
     return { to: anchor, value: 0n, data };
   }
