@@ -3,6 +3,7 @@
 //   node_modules/.bin/node examples/run.ts openai          one
 //   node_modules/.bin/node examples/run.ts                 those that install in seconds
 //   node_modules/.bin/node examples/run.ts --list
+//   … agentkit --installed                                 without installing again
 //   … openai -- "Why is the sky blue?"                     another question
 //
 // A stack that is up (`npm run stack`) is used; otherwise one is started for the run.
@@ -33,7 +34,9 @@ const examples = {
 type Example = keyof typeof examples;
 
 const dashes = process.argv.indexOf('--');
-const words = process.argv.slice(2, dashes < 0 ? undefined : dashes);
+const given = process.argv.slice(2, dashes < 0 ? undefined : dashes);
+const isInstalled = given.includes('--installed');
+const words = given.filter((word) => word !== '--installed');
 const rest = dashes < 0 ? [] : process.argv.slice(dashes + 1);
 const known = Object.keys(examples) as Example[];
 if (words.includes('--list')) {
@@ -78,9 +81,11 @@ async function runExample(name: Example, tarball: string, stack: StackDescriptio
   if (agent === undefined) throw new Error('the stack has no agent');
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error'];
   const started = Date.now();
-  await run('npm', ['ci', ...quiet], folder);
-  await run('npm', ['install', '--no-save', '--no-package-lock', ...quiet, tarball], folder);
-  console.log(`installed in ${Math.round((Date.now() - started) / 1000)} s`);
+  if (!isInstalled) {
+    await run('npm', ['ci', ...quiet], folder);
+    await run('npm', ['install', '--no-save', '--no-package-lock', ...quiet, tarball], folder);
+    console.log(`installed in ${Math.round((Date.now() - started) / 1000)} s`);
+  }
   const environment = {
     TALLYSTICK_GATEWAY: stack.gatewayUrl,
     TALLYSTICK_RPC: stack.rpcUrl,

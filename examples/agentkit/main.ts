@@ -7,6 +7,13 @@ import { privateKeyToAccount } from 'viem/accounts';
 import { foundry } from 'viem/chains';
 import { z } from 'zod';
 
+// AgentKit tells Coinbase of each action, and does not mind its own failures: without this, a machine that cannot reach it ends.
+process.on('unhandledRejection', (error) => {
+  const { cause } = error as { cause?: { hostname?: string } };
+  if (cause?.hostname !== 'cca-lite.coinbase.com') throw error;
+  console.error('(AgentKit could not report this action to Coinbase)');
+});
+
 const gateway = process.env['TALLYSTICK_GATEWAY'] ?? '';
 const walletProvider = new ViemWalletProvider(
   createWalletClient({
