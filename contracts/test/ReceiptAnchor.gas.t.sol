@@ -17,6 +17,7 @@ contract ReceiptAnchorGas is Fixture {
     bytes32 private empty;
     bytes32 private small;
     bytes32 private large;
+    bytes32 private worst;
     bytes32 private entries;
 
     function setUp() public {
@@ -24,11 +25,14 @@ contract ReceiptAnchorGas is Fixture {
         empty = open("empty");
         small = open("small");
         large = open("large");
+        worst = open("worst");
         entries = open("entries");
         (bytes32 root,,) = ReferenceTree.fabricate(1_000, 2_000, 1);
         send(small, 1_000, root, new bytes32[](0));
         (root,,) = ReferenceTree.fabricate(1_000_003, 1_010_007, 1);
         send(large, 1_000_003, root, new bytes32[](0));
+        (root,,) = ReferenceTree.fabricate(1_048_575, 1_058_575, 1);
+        send(worst, 1_048_575, root, new bytes32[](0));
         (root,) = ReferenceTree.fabricatePath(777_777, 1_000_003, MerkleTree.leafHash(LEAF), 1);
         send(entries, 1_000_003, root, new bytes32[](0));
     }
@@ -60,6 +64,14 @@ contract ReceiptAnchorGas is Fixture {
         send(large, 1_010_007, root, proof);
         uint256 gas = vm.snapshotGasLastCall("ReceiptAnchor", "anchor 1,000,003 -> 1,010,007");
         yes(gas < 65_000, "below 65,000");
+    }
+
+    /// @dev The dearest of all sizes between a million and 1.1: every level of the old tree has a node of its own.
+    function test_gas_anchor_worst() public {
+        (, bytes32 root, bytes32[] memory proof) = ReferenceTree.fabricate(1_048_575, 1_058_575, 1);
+        eq(proof.length, 22, "nodes");
+        send(worst, 1_058_575, root, proof);
+        vm.snapshotGasLastCall("ReceiptAnchor", "anchor 1,048,575 -> 1,058,575, the dearest");
     }
 
     function test_gas_anchor_again() public {
