@@ -65,7 +65,7 @@ const headAgeMax = 60;
 const observationAge = 60;
 /** Gas of one publication: an anchor on a large log and a submission of some segments. */
 const publicationGas = 400_000n;
-const optionalBindings: ReadonlySet<string> = new Set(['ANALYTICS', 'RECEIPT_ARCHIVE']);
+const optionalBindings: ReadonlySet<string> = new Set(['ANALYTICS', 'RECEIPT_ARCHIVE', 'TILES']);
 
 export function deploymentFindings(gathered: Gathered): Finding[] {
   const { facts } = gathered;
