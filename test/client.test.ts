@@ -328,6 +328,24 @@ describe('a receipt that is wrong', () => {
     expect(key.problems[0]?.mismatches[0]?.name).toBe('signature');
   });
 
+  it('cannot be justified by a price table that is not the one its hash is advertised for', async () => {
+    const gateway = fakeGateway(spender, { receipt: (r) => ({ ...r, amount: 110n, cumulative: 110n }) });
+    const twoFaced: typeof fetch = async (input, init) => {
+      const response = await gateway.fetch(input, init);
+      if (!String(input).endsWith('/v1/prices')) return response;
+      // The hash everybody knows, over prices that nobody agreed to.
+      const text = (await response.text()).replace('"input":"1000000"', '"input":"9000000"');
+      expect(text).toContain('9000000');
+      return new Response(text, { headers: response.headers });
+    };
+    const { client, problems, agentFetch } = setup({}, { fetch: twoFaced }, gateway);
+    await ask(client);
+    expect(problems[0]?.mismatches).toMatchObject([
+      { name: 'unverifiable', detail: expect.stringMatching(/prices: hash: the table's is 0x/) },
+    ]);
+    expect(agentFetch.exposure.spent).toBe(0n);
+  });
+
   it('is checked again with prices that changed meanwhile', async () => {
     const lies: Lies = {};
     const { client, problems, gateway } = setup(lies);
