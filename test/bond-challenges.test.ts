@@ -89,6 +89,9 @@ const receiptOf = (run: LogRun, agent: number, at: number): Receipt => {
   return receipt;
 };
 const overdue = () => world.advance(terms.mergeDelay + terms.grace + 1);
+/** As the operator sees it. */
+const open = async (run: LogRun) =>
+  ((await run.chainObject['status']?.()) as { challenges: number } | undefined)?.challenges;
 const answers = (run: LogRun) =>
   world.reader.getContractEvents({
     address: bond,
@@ -146,9 +149,11 @@ test('one that is late is shown as soon as it is anchored', async () => {
   const digest = await challenge(run, receiptOf(run, 0, 1));
   for (let round = 0; round < 8; round++) await run.round(10);
   expect(await stateOf(digest)).toBe('open');
+  expect(await open(run)).toBe(1);
   world.storage.faults.down = false;
   await answered(run, digest);
   expect((await held(run)).amount).toBe(deposit + terms.challengeBond);
+  await until(run, async () => (await open(run)) === 0);
 });
 
 test('made while nobody was awake, before the bond was ever looked at', async () => {
@@ -158,7 +163,9 @@ test('made while nobody was awake, before the bond was ever looked at', async ()
   await run.run({ blocks: 3 });
   await overdue();
   run.sim.kill('CHAIN', 'eip155:31337');
-  run.sim.disk('CHAIN', 'eip155:31337').db.exec('DELETE FROM challenges; DELETE FROM _kv');
+  run.sim
+    .disk('CHAIN', 'eip155:31337')
+    .db.exec("DELETE FROM challenges; DELETE FROM _kv WHERE key = 'challengesFrom'");
   const digest = await challenge(run, receiptOf(run, 2, 0));
   for (let block = 0; block < 90; block++) await world.advance(10);
   await answered(run, digest);

@@ -38,6 +38,11 @@ export class Answerer {
     this.#ports = ports;
   }
 
+  /** How many challenges are known and not answered. */
+  get open(): number {
+    return this.#ports.rows.open().length;
+  }
+
   /** Looks once, if it is time, and takes each challenge one step further. @returns when to be called again */
   async step(chain: ChainConfig, log: LogConfig, bond: Address, nowMs: number): Promise<number> {
     const { rows } = this.#ports;

@@ -34,6 +34,8 @@ export type ChainStatus = {
   readonly dueSinceMs: number | undefined;
   /** Accounts that are watched. */
   readonly watched: number;
+  /** Challenges to the log's bond that are not answered yet. */
+  readonly challenges: number;
   /** Steps that failed when they were last taken. */
   readonly failing: readonly string[];
 };
@@ -91,6 +93,7 @@ export class Chain extends DurableObject<Env> {
       sent: open.length,
       ...this.#claims.totals(),
       watched: this.#watcher.watched,
+      challenges: this.#answerer.open,
       failing: [...this.#failing],
     };
   }

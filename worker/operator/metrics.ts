@@ -51,6 +51,7 @@ export const metrics = {
   tallystick_chain_failing_steps: ['gauge', 'Steps of the chain’s object that failed when last taken'],
   tallystick_exposure_base_units: ['gauge', 'Earned by published receipts and not yet paid by the vault'],
   tallystick_exposure_seconds: ['gauge', 'Age of the oldest claim that waits'],
+  tallystick_challenges: ['gauge', 'Challenges to the log’s bond that are not answered yet'],
   tallystick_watched_accounts: ['gauge', 'Accounts that have earned something'],
   tallystick_rpc_head_age_seconds: ['gauge', 'Age of the newest block the node has'],
   tallystick_operator_balance_base_units: ['gauge', 'The transaction key’s balance'],
@@ -132,6 +133,7 @@ export async function metricsText(env: Env, nowMs: number): Promise<string> {
           say('tallystick_exposure_base_units', labels, status.due);
           say('tallystick_exposure_seconds', labels, age(status.dueSinceMs));
           say('tallystick_watched_accounts', labels, status.watched);
+          say('tallystick_challenges', labels, status.challenges);
         }),
         ...nodesSaid(chain, operator, nowMs).map(({ part, read }) =>
           ask(part, async () => {
