@@ -53,7 +53,7 @@ export async function startGateway(options: {
   readonly direct?: boolean;
 }): Promise<Gateway> {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
-  const { compatibilityDate, compatibilityFlags, bindings, durableObjects } = workerOptions;
+  const { compatibilityDate, compatibilityFlags, bindings, durableObjects, assets } = workerOptions;
   mkdirSync(options.stateDir, { recursive: true });
   const worker: WorkerOptions = {
     name: 'tallystick',
@@ -63,6 +63,7 @@ export async function startGateway(options: {
     modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
     ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
+    ...(assets === undefined ? {} : { assets }),
     bindings: { ...(bindings as Record<string, string>), ...options.vars },
     durableObjects: Object.fromEntries(
       Object.entries(durableObjects ?? {}).map(([name, object]) => [

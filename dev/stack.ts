@@ -236,6 +236,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const chains: ChainEntry[] = [homeChain, ...(secondChain ? [secondChain] : [])].map((entry) => ({
       chainId: entry.chainId,
       rpcUrls: [entry.rpcUrl],
+      publicRpcUrls: [entry.rpcUrl],
       vault: entry.vault,
       registries: [entry.identityRegistry],
       depositDepth: 0,

@@ -11,6 +11,8 @@ import type { Env } from './env.ts';
 export type ChainConfig = {
   readonly chainId: number;
   readonly rpcUrls: readonly string[];
+  /** Nodes that anybody may be sent to: browsers verify with them. They are shown, so no secret is in them. */
+  readonly publicRpcUrls: readonly string[];
   readonly vault: Address;
   readonly registries: readonly Address[];
   /** Deposits count when they are this many blocks deep. */
@@ -231,7 +233,8 @@ function readChains(json: string | undefined): ChainConfig[] {
     const asset = (entry['asset'] ?? {}) as Record<string, unknown>;
     return {
       chainId: positiveInteger(name('chainId'), String(entry['chainId'])),
-      rpcUrls: list1(name('rpcUrls'), entry['rpcUrls']).map((item) => url(name('rpcUrls'), item).href),
+      rpcUrls: urls(name('rpcUrls'), list1(name('rpcUrls'), entry['rpcUrls'])),
+      publicRpcUrls: urls(name('publicRpcUrls'), entry['publicRpcUrls'] ?? []),
       vault: address(name('vault'), entry['vault']),
       registries: list1(name('registries'), entry['registries']).map((item) =>
         address(name('registries'), item),
@@ -281,6 +284,11 @@ function url(name: string, value: unknown): URL {
   const parsedUrl = URL.parse(text(name, value));
   if (parsedUrl === null) throw bad(name, 'an absolute URL');
   return parsedUrl;
+}
+
+function urls(name: string, list: unknown): string[] {
+  if (!Array.isArray(list)) throw bad(name, 'an array');
+  return list.map((item) => url(name, item).href);
 }
 
 function address(name: string, value: unknown): Address {

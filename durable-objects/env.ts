@@ -15,6 +15,8 @@ export type Env = {
   readonly COUNTERS: DurableObjectNamespace<Counters>;
   /** Points for each call, where the deployment has the binding. */
   readonly ANALYTICS?: AnalyticsEngineDataset;
+  /** The console's files, console/dist. */
+  readonly ASSETS: Fetcher;
   /** Where agents reach this gateway: what `@scheme` and `@authority` of a signature are checked against. */
   readonly PUBLIC_ORIGIN: string;
   /** "universal", or "eoa-only" to take no signatures of contract accounts; universal when not given. */
@@ -63,6 +65,6 @@ export type Env = {
   readonly RECEIPT_KEYS_BEFORE?: string;
   readonly HEAD_KEY: string;
   readonly CHECKPOINT_KEY: string;
-  /** What opens /metrics and /operator/doctor: at least 32 characters. Without it they are not there. */
+  /** What opens /metrics, /operator/doctor and the console's operator page: at least 32 characters. Without it they are not there. */
   readonly OPERATOR_TOKEN?: string;
 };

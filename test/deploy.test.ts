@@ -52,6 +52,7 @@ test('the dry run lists every binding, and the bundle is within the limit', () =
       'CHAIN: Durable Object Chain',
       'COUNTERS: Durable Object Counters',
       'ANALYTICS: Analytics Engine Dataset',
+      'ASSETS: Assets',
       ...[
         ...['PUBLIC_ORIGIN', 'CHAINS', 'HOME_CHAIN_ID', 'ANCHOR', 'LOG_OWNER', 'LOG_ORIGIN', 'DA'],
         ...['SEAL_EVERY_SECONDS', 'SEAL_AT_ENTRIES', 'PUBLISH_EVERY_SECONDS', 'MERGE_DELAY_SECONDS'],

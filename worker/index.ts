@@ -3,6 +3,7 @@ import type { Env } from '../durable-objects/env.ts';
 import { account, putVoucher, receipt, receiptProof, receipts } from './account-routes.ts';
 import { type Call, callOf } from './call.ts';
 import { completions, embeddings, responses } from './completions.ts';
+import { consoleFile } from './console-file.ts';
 import { count } from './counting.ts';
 import { FloodGuard } from './flood-guard.ts';
 import { headerProblem } from './header-limit.ts';
@@ -46,6 +47,8 @@ const router = Router<Routed, [Call]>()
   .get('/healthz', (_, call) => health(call))
   .get('/.well-known/tallystick', (_, call) => deployment(call))
   .get('/.well-known/erc8128', (_, call) => erc8128(call))
+  .get('/', (_, call) => consoleFile(call))
+  .get('/assets/:file', (_, call) => consoleFile(call))
   .all('*', (_, call) =>
     problemResponse(
       {

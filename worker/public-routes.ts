@@ -53,8 +53,8 @@ export function deployment(call: Call): Response {
     publicOrigin,
     priceTable: pricesOf(homeChain(call)).hash,
     chains: chains.map((chain) => {
-      const { chainId, vault, registries, asset } = chain;
-      return { chainId, vault, registries, asset, priceTable: pricesOf(chain).hash };
+      const { chainId, vault, registries, asset, publicRpcUrls } = chain;
+      return { chainId, vault, registries, asset, publicRpcUrls, priceTable: pricesOf(chain).hash };
     }),
     log: {
       logId: log.logId,

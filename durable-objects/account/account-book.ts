@@ -63,6 +63,17 @@ export type Reserved = {
   readonly rate?: RateState;
 };
 
+/** An account in a few figures. Base units. */
+export type AccountSummary = {
+  readonly sequence: bigint;
+  /** What the operator may have claimed in all, by the last receipt. */
+  readonly cumulative: bigint;
+  readonly held: bigint;
+  readonly holds: number;
+  /** Receipts the log has not taken yet. */
+  readonly unsent: number;
+};
+
 /** What the operator may ask the vault for: see {@link AccountBook.claimable}. */
 export type Claimable = {
   readonly registry: Address;
@@ -421,6 +432,17 @@ export class AccountBook {
   /** The archived piece that holds a receipt which has no row any more. */
   pieceOf(sequence: bigint): Piece | undefined {
     return this.#rows.pieceOf(sequence);
+  }
+
+  /** A few figures for the operator. Writes nothing. */
+  summary(): AccountSummary {
+    return {
+      sequence: this.sequence,
+      cumulative: this.#last?.cumulative ?? 0n,
+      held: this.#ledger.held,
+      holds: this.#ledger.holds.size,
+      unsent: Number(this.sequence - this.#acknowledged),
+    };
   }
 
   /** What has been captured in the vault's present epoch, as far as the chain was read: for Chain, which settles. */

@@ -15,7 +15,13 @@ import { chainOf, configOf } from '../config.ts';
 import type { Env } from '../env.ts';
 import { intakeOf } from '../log/intake-of.ts';
 import type { AccountReceipts } from '../log/receipt-log.ts';
-import { AccountBook, type CaptureRefusal, type Claimable, type Reserved } from './account-book.ts';
+import {
+  AccountBook,
+  type AccountSummary,
+  type CaptureRefusal,
+  type Claimable,
+  type Reserved,
+} from './account-book.ts';
 import type { AccountStorage } from './account-storage.ts';
 import type { AgentFacts } from './agent-facts.ts';
 import type { Caller, Outcome, Refusal, Reservation, Standing } from './ledger.ts';
@@ -153,6 +159,11 @@ export class AgentAccount extends DurableObject<Env> {
   /** See {@link AccountBook.invalidate}. */
   invalidate(caller: Caller, observation?: Observation): Result<{ readonly voidUntil: number }, Refusal> {
     return this.#book.invalidate(caller, observation, Date.now());
+  }
+
+  /** See {@link AccountBook.summary}. */
+  summary(): AccountSummary {
+    return this.#book.summary();
   }
 
   /** What the agent's owner publishes about it, as far as it has been read. */

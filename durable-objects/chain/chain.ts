@@ -9,7 +9,7 @@ import type { Env } from '../env.ts';
 import { Answerer } from './answerer.ts';
 import { chainName } from './chain-name.ts';
 import { ChallengeRows } from './challenge-rows.ts';
-import { ClaimRows } from './claim-rows.ts';
+import { ClaimRows, type Dues } from './claim-rows.ts';
 import { reasonOf } from './node.ts';
 import { Sender } from './sender.ts';
 import type { ClaimDue } from './settlement.ts';
@@ -121,6 +121,11 @@ export class Chain extends DurableObject<Env> {
     const nowMs = Date.now();
     this.#claims.hurry(account, untilMs, nowMs);
     this.#alarm.noLaterThan(nowMs);
+  }
+
+  /** For the operator's page: what was paid, and the accounts to look into. */
+  dues(limit: number): Dues & { readonly watched: readonly string[] } {
+    return { ...this.#claims.dues(limit), watched: this.#watcher.someWatched(limit) };
   }
 
   /** The next time first; then each step by itself, so that one that fails holds up no other. */

@@ -4,6 +4,14 @@ import type { ClaimDue, WaitingClaim } from './settlement.ts';
 /** A settlement that was asked for: its transaction's key, and whose claims it carries. */
 export type Settlement = { readonly key: string; readonly accounts: readonly string[] };
 
+/** What the vault had paid when it was last read, over all accounts; and who owes most. Base units. */
+export type Dues = {
+  readonly claimed: bigint;
+  readonly top: readonly Due[];
+};
+
+type Due = { readonly account: string; readonly cumulative: bigint; readonly claimed: bigint };
+
 type Row = {
   account: string;
   epoch: string;
@@ -83,6 +91,23 @@ export class ClaimRows {
     };
   }
 
+  /** The accounts that owe most by what they have published, `limit` of them, and what all have paid. */
+  dues(limit: number): Dues {
+    let claimed = 0n;
+    let top: Due[] = [];
+    for (const row of this.#storage.sql.exec<Row>('SELECT * FROM claims')) {
+      const due = {
+        account: row.account,
+        cumulative: BigInt(row.cumulative),
+        claimed: BigInt(row.claimed),
+      };
+      claimed += due.claimed;
+      top.push(due);
+      if (top.length > 2 * limit) top = owingMost(top, limit);
+    }
+    return { claimed, top: owingMost(top, limit) };
+  }
+
   /**
    * What the chain says about a claim that was waiting.
    * @param sinceMs since when what is left waits; `null` when nothing can be had until more is due
@@ -151,3 +176,8 @@ export class ClaimRows {
     );
   }
 }
+
+const owingMost = (dues: readonly Due[], limit: number): Due[] => {
+  const owed = ({ cumulative, claimed }: Due) => cumulative - claimed;
+  return [...dues].sort((a, b) => (owed(a) === owed(b) ? 0 : owed(a) > owed(b) ? -1 : 1)).slice(0, limit);
+};

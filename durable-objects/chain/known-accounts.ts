@@ -29,6 +29,16 @@ export class KnownAccounts {
     return this.#names.size;
   }
 
+  /** Some of them. */
+  some(limit: number): string[] {
+    const names: string[] = [];
+    for (const name of this.#names) {
+      if (names.length === limit) break;
+      names.push(name);
+    }
+    return names;
+  }
+
   has(account: string): boolean {
     return this.#names.has(account);
   }

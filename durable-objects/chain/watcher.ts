@@ -43,6 +43,11 @@ export class Watcher {
     return this.#known.size;
   }
 
+  /** Some of their names. */
+  someWatched(limit: number): readonly string[] {
+    return this.#known.some(limit);
+  }
+
   /** An account that earns something here: from now on it is watched. What happened until now is read. */
   know(account: string): void {
     if (this.#known.add(account)) this.#touched.add(account);

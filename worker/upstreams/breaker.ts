@@ -58,3 +58,12 @@ export const waitMs = ({ name, breaker }: Upstream, nowMs: number): number => {
     ? 0
     : Math.max(0, state.openUntilMs - nowMs);
 };
+
+/** An upstream as this isolate has seen it, and no other. */
+export const seenHealth = (
+  upstream: Upstream,
+  nowMs: number,
+): { readonly failuresInARow: number; readonly leftAloneForMs: number } => ({
+  failuresInARow: stateOf(upstream.name).failures,
+  leftAloneForMs: waitMs(upstream, nowMs),
+});
