@@ -62,11 +62,11 @@ if (html.includes('{{')) throw new Error('index.html has a place that nothing wa
 mkdirSync(assets, { recursive: true });
 for (const file of outputFiles) writeWhole(file.path, file.contents);
 writeWhole(path.join(dist, 'index.html'), Buffer.from(html));
-// An hour after they went out of use: another build of other sources may be being read at this moment.
+// Minutes after they went out of use: what another build made may be being read at this moment.
 const current = new Set(outputFiles.map(nameOf));
 for (const name of readdirSync(assets)) {
   const file = path.join(assets, name);
-  if (!current.has(name) && statSync(file, { throwIfNoEntry: false })?.mtimeMs < Date.now() - 3_600_000) {
+  if (!current.has(name) && statSync(file, { throwIfNoEntry: false })?.mtimeMs < Date.now() - 300_000) {
     unlinkSync(file);
   }
 }

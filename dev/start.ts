@@ -23,6 +23,7 @@ function port(): number | undefined {
 
 function howToCall(stack: Stack): void {
   heading('Serving. From another terminal:');
+  say(`  ${stack.gatewayUrl}/                             the console, in a browser`);
   say(`  curl ${stack.gatewayUrl}/v1/models`);
   say(`  curl ${stack.gatewayUrl}/log/checkpoint`);
   say(
