@@ -6,6 +6,9 @@ import { promisify } from 'node:util';
 import { Log, LogLevel, Miniflare, type WorkerOptions } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 
+/** The service that has the console's files. */
+const consoleName = 'console';
+
 /** The repository's root. */
 const root = path.resolve(import.meta.dirname, '..');
 
@@ -63,7 +66,8 @@ export async function startGateway(options: {
     modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
     ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
-    ...(assets === undefined ? {} : { assets }),
+    // Asked for like any other service. As the Worker's own assets they would put miniflare's router before every call.
+    serviceBindings: { ASSETS: consoleName },
     bindings: { ...(bindings as Record<string, string>), ...options.vars },
     durableObjects: Object.fromEntries(
       Object.entries(durableObjects ?? {}).map(([name, object]) => [
@@ -72,6 +76,15 @@ export async function startGateway(options: {
       ]),
     ),
     ...(options.direct ? { unsafeDirectSockets: [{ host: '127.0.0.1', port: options.port ?? 0 }] } : {}),
+  };
+  if (assets === undefined) throw new Error('wrangler.toml names no [assets]');
+  const { binding: _, ...files } = assets;
+  const consoleWorker: WorkerOptions = {
+    name: consoleName,
+    modules: true,
+    script: 'export default { fetch: () => new Response(null, { status: 404 }) }',
+    ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
+    assets: { ...files, routerConfig: { has_user_worker: false } },
   };
   const miniflare = new Miniflare({
     host: '127.0.0.1',
@@ -87,7 +100,7 @@ export async function startGateway(options: {
       });
     },
     durableObjectsPersist: options.stateDir,
-    workers: [worker],
+    workers: [worker, consoleWorker],
   });
   const ready = await miniflare.ready;
   const url = options.direct ? await miniflare.unsafeGetDirectURL() : ready;
