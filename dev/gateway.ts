@@ -77,14 +77,14 @@ export async function startGateway(options: {
     ),
     ...(options.direct ? { unsafeDirectSockets: [{ host: '127.0.0.1', port: options.port ?? 0 }] } : {}),
   };
-  if (assets === undefined) throw new Error('wrangler.toml names no [assets]');
-  const { binding: _, ...files } = assets;
+  const files = assets as { readonly directory?: string } | undefined;
+  if (files?.directory === undefined) throw new Error('wrangler.toml names no [assets]');
   const consoleWorker: WorkerOptions = {
     name: consoleName,
     modules: true,
     script: 'export default { fetch: () => new Response(null, { status: 404 }) }',
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
-    assets: { ...files, routerConfig: { has_user_worker: false } },
+    assets: { directory: files.directory, routerConfig: { has_user_worker: false } },
   };
   const miniflare = new Miniflare({
     host: '127.0.0.1',
