@@ -1,5 +1,5 @@
 // The agent's own view: where it stands, what it spent, every receipt.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { SignedReceipt } from '../protocol/receipt.ts';
 import { receiptsUpTo, type Standing, standing } from './account.ts';
 import { Amount } from './amount.tsx';
@@ -166,29 +166,39 @@ function Voucher({ now }: { now: Standing }) {
   );
 }
 
-/** The newest receipts; whatever comes after is added as the account's number grows. */
+/** The newest receipts; whatever comes after is added as the account's number grows. One reading at a time, to its end. */
 function useReceipts(session: Session, sequence: bigint | undefined) {
-  const [state, setState] = useState<{ of?: Session; receipts?: readonly SignedReceipt[]; error?: string }>(
-    {},
+  const [state, setState] = useState<{ receipts?: readonly SignedReceipt[]; error?: string }>({});
+  const wanted = useRef(sequence);
+  wanted.current = sequence;
+  const isReading = useRef(false);
+  const isOver = useRef(false);
+  useEffect(
+    () => () => {
+      isOver.current = true;
+    },
+    [],
   );
   useEffect(() => {
-    if (sequence === undefined) return;
-    let isOver = false;
-    const known = state.of === session ? (state.receipts ?? []) : [];
-    receiptsUpTo(session, sequence, known).then(
-      (receipts) => !isOver && setState({ of: session, receipts }),
-      (error: unknown) =>
-        !isOver &&
-        setState({
-          of: session,
-          receipts: known,
-          error: error instanceof Error ? error.message : `${error}`,
-        }),
-    );
-    return () => {
-      isOver = true;
+    if (sequence === undefined || isReading.current) return;
+    isReading.current = true;
+    const read = async () => {
+      let known = state.receipts ?? [];
+      let upTo: bigint | undefined;
+      try {
+        while (!isOver.current && wanted.current !== undefined && wanted.current !== upTo) {
+          upTo = wanted.current;
+          known = await receiptsUpTo(session, upTo, known);
+          if (!isOver.current) setState({ receipts: known });
+        }
+      } catch (error) {
+        const said = error instanceof Error ? error.message : String(error);
+        if (!isOver.current) setState({ receipts: known, error: said });
+      }
+      isReading.current = false;
     };
+    void read();
     // What was read before is where it goes on, and no reason to read again.
   }, [session, sequence]);
-  return { receipts: state.of === session ? state.receipts : undefined, error: state.error };
+  return state;
 }
