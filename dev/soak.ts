@@ -1,6 +1,6 @@
 // npm run soak -- --minutes 60 [--clients 6] [--pause 100]: the stack under steady load, with faults switched on and off, and at the
 // end an account of every request: what clients were given, what accounts have stored, what the log holds, what the vault has
-// paid. Exits 1 when anything is lost, doubled or does not add up. State and stack.json are in .local/soak.
+// paid. Exits 1 when anything is lost, doubled or does not add up. State and stack.json are in .local/soak, or in TALLYSTICK_LOCAL_DIR.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -13,7 +13,7 @@ import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { receiptDigest, receiptFromJson, type SignedReceipt } from '../protocol/receipt.ts';
 import { processes } from './processes.ts';
-import { type Stack, startStack } from './stack.ts';
+import { startStack } from './stack.ts';
 
 const { values: given } = parseArgs({
   options: {
@@ -34,7 +34,9 @@ const say = (line: string): void => console.log(line);
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const stack = await startStack({
-  localDir: path.resolve(import.meta.dirname, '../.local/soak'),
+  localDir: path.resolve(
+    process.env['TALLYSTICK_LOCAL_DIR'] ?? path.join(import.meta.dirname, '../.local/soak'),
+  ),
   agents: 3,
   deposit: parseEther('1000'),
   vars: { HOLD_SECONDS: `${holdSeconds}`, MERGE_DELAY_SECONDS: '600' },
@@ -133,8 +135,7 @@ const faults: readonly { readonly name: string; readonly during: () => Promise<v
   {
     name: '30 upstream errors of three kinds',
     async during() {
-      for (const fault of ['500', '429', 'cut-mid-stream'] as const)
-        stack.qwen?.faults.next(fault as Parameters<NonNullable<Stack['qwen']>['faults']['next']>[0], 10);
+      for (const fault of ['500', '429', 'cut-utf8'] as const) stack.qwen?.faults.next(fault, 10);
       await sleep(8_000);
       stack.qwen?.faults.clear();
     },
@@ -164,7 +165,7 @@ async function watch(): Promise<void> {
 }
 
 async function trouble(): Promise<void> {
-  // A quarter of the time is quiet at the beginning of each round, so that memory is seen at rest as well.
+  // Between two faults it is quiet for longer than either lasts.
   for (let round = 0; running; round += 1) {
     await sleep(15_000);
     const fault = faults[round % faults.length];
