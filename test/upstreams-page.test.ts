@@ -2,7 +2,12 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { defaultTimeouts, dialectNames, readUpstreams } from '../worker/upstreams/upstream.ts';
+import {
+  defaultTimeouts,
+  dialectNames,
+  readUpstreams,
+  upstreamMembers,
+} from '../worker/upstreams/upstream.ts';
 import {
   failedInBand,
   timedOut,
@@ -33,6 +38,10 @@ test.each(dialectNames)('the dialect %s', (name) => {
   const short = upstream.dialect.endpoints.map((endpoint) => endpoint.replace('chat/completions', 'chat'));
   expect(endpoints).toBe(short.join(', '));
   expect(thinking).toBe(`\`${upstream.dialect.thinkingField}\``);
+});
+
+test('every member of an entry', () => {
+  for (const name of upstreamMembers) expect(row(new RegExp(`^\`${name}\``)), name).toHaveLength(3);
 });
 
 test('the defaults', () => {

@@ -93,7 +93,8 @@ export function readUpstreams(json: unknown): readonly Upstream[] {
   return upstreams;
 }
 
-const known = [
+/** The members an entry may have. */
+export const upstreamMembers: readonly string[] = [
   'name',
   'dialect',
   'baseUrl',
@@ -107,7 +108,7 @@ const known = [
 ];
 
 function readUpstream(value: unknown, path: string): Upstream {
-  const entry = strict(value, path, known);
+  const entry = strict(value, path, upstreamMembers);
   const name = entry['name'];
   if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9.-]{0,63}$/.test(name))
     throw bad(`${path}.name`, 'a short name of a-z, 0-9, dots and dashes');
