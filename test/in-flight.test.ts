@@ -35,3 +35,17 @@ test('an answer that is read whole takes room as it comes, and gives it back onc
   expect(all.length).toBe(20);
   for (const each of all) each.release();
 });
+
+test('a frame that is still coming takes room when it is long, and only once', () => {
+  const one = allot(0);
+  const other = allot(0);
+  if (!one || !other) throw new Error('there is room');
+  expect(one.grow(63 * megabyte)).toBe(true);
+  expect(other.frame(60_000)).toBe(true);
+  expect(other.frame(700_000)).toBe(true);
+  expect(other.frame(600_000)).toBe(true);
+  expect(other.frame(1_048_576)).toBe(false);
+  one.release();
+  expect(other.frame(1_048_576)).toBe(true);
+  other.release();
+});

@@ -36,7 +36,7 @@ export function deliverStream(
   // and can go on reading upstream.
   const { readable, writable } = new IdentityTransformStream();
   call.waitUntil(
-    pump(call, priced, hold, open, writable.getWriter())
+    pump(call, priced, hold, open, room, writable.getWriter())
       .catch((error: unknown) => {
         console.error(JSON.stringify({ event: 'stream_failed', requestId: call.id, error: String(error) }));
       })
@@ -57,6 +57,7 @@ async function pump(
   priced: PricedRequest,
   hold: OpenHold,
   open: OpenStream,
+  room: Allotment,
   writer: WritableStreamDefaultWriter<Uint8Array>,
 ): Promise<void> {
   const { meter, reader, ending, upstream } = open;
@@ -70,7 +71,7 @@ async function pump(
     if (chunk === 'broken' || chunk === 'idle') break;
     const out = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
     for (const bytes of out) await client.write(bytes);
-    if (chunk.done) break;
+    if (chunk.done || !room.frame(meter.carried())) break;
     turn += chunk.value?.length ?? 0;
     if (turn < turnBytes) continue;
     turn = 0;

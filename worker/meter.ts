@@ -32,6 +32,8 @@ export type StreamMeter = {
   send(bytes: Uint8Array): Uint8Array;
   /** Hashes of all bytes so far; `response` counts the held `[DONE]` in. */
   hashes(): { readonly upstream: Hex; readonly response: Hex };
+  /** Bytes kept of an event that is still coming. */
+  carried(): number;
   readonly seen: Seen;
 };
 
@@ -222,6 +224,7 @@ export function createMeter({ readEvent, maxFrameBytes = defaultMaxFrameBytes }:
       if (seen.done) response.update(seen.done);
       return { upstream: toHex(upstreamHash.clone().digest()), response: toHex(response.digest()) };
     },
+    carried: () => carriedLength,
     seen,
   };
 }

@@ -149,7 +149,7 @@ export async function attempt(
       opening = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
       const { seen } = meter;
       if (seen.error) return fail(failedInBand(seen.error));
-      if (seen.fault) return fail(unusable);
+      if (seen.fault || !room.frame(meter.carried())) return fail(unusable);
       if (opening.length > 0 || seen.done) break;
       if (chunk.done) return fail(unusable);
     }
