@@ -59,7 +59,7 @@ test('a body that trickles is given up, one that is too long is not kept, and ro
     });
   const long = await readBody({ body: zeros(3, 1000) } as Request, 2500);
   expect(long).toMatchObject({ ok: false, error: { status: 413 } });
-  const room = { grow: (more: number) => more <= 3000, release: () => undefined };
+  const room = { grow: (more: number) => more <= 3000, frame: () => true, release: () => undefined };
   expect(await readBody({ body: zeros(3, 1000) } as Request, 10_000, { room })).toMatchObject({ ok: true });
   expect(await readBody({ body: zeros(1, 1001) } as Request, 10_000, { room })).toMatchObject({
     ok: false,
