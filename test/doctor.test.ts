@@ -167,6 +167,9 @@ const twins = [
   'a log nobody opened',
   'a Flow that is not there',
   'a node that is not there',
+  'a vault that is not there',
+  'an anchor that is not there',
+  'a storage node that is not there',
 ];
 const asked = settings.filter(([name]) => process.env['LONG'] || !twins.includes(name));
 
