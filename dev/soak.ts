@@ -140,15 +140,18 @@ const faults: readonly { readonly name: string; readonly during: () => Promise<v
       stack.qwen?.faults.clear();
     },
   },
-  {
-    name: 'SIGKILL of workerd',
-    async during() {
-      const pid = workerd();
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
-      await sleep(5_000);
-    },
-  },
 ];
+
+/** Rarer than the others: what a process needs in the end is seen only while it lives. */
+const killEveryMs = Math.min(15, minutes / 2) * 60_000;
+const kill = {
+  name: 'SIGKILL of workerd',
+  async during() {
+    const pid = workerd();
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await sleep(5_000);
+  },
+};
 
 const memory: { readonly pid: number | undefined; readonly mib: number }[] = [];
 async function watch(): Promise<void> {
@@ -166,9 +169,12 @@ async function watch(): Promise<void> {
 
 async function trouble(): Promise<void> {
   // Between two faults it is quiet for longer than either lasts.
+  let killAtMs = Date.now() + killEveryMs;
   for (let round = 0; running; round += 1) {
     await sleep(15_000);
-    const fault = faults[round % faults.length];
+    const isKill = Date.now() >= killAtMs;
+    if (isKill) killAtMs += killEveryMs;
+    const fault = isKill ? kill : faults[round % faults.length];
     if (!running || !fault) break;
     say(`        ${fault.name}`);
     await fault.during();

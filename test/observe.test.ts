@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseEther } from 'viem';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Stack } from '../dev/stack.ts';
 import { accountOf, ceilingOf, until } from './money.ts';
 import { type RawAgent, rawAgent } from './raw-agent.ts';
@@ -143,6 +143,55 @@ test('a restart loses nothing of the gauges', async () => {
     expect(after.get(`tallystick_log_entries{state="${state}"}`)).toBe(
       before.get(`tallystick_log_entries{state="${state}"}`),
     );
+});
+
+/** Of the platform's world, whose types Node's do not go with. */
+const measured = '../worker/measured.ts';
+
+test('a charged call is one point for Analytics Engine, in the layout the page’s query reads', async () => {
+  const { noteCapture } = (await import(measured)) as { noteCapture: (...args: unknown[]) => void };
+  const points: unknown[] = [];
+  const upstream = {
+    name: 'up',
+    dialect: 'vllm',
+    baseUrl: 'https://up.example',
+    costs: { 'qwen-plus': { input: '1', cachedInput: '0.5', output: '4' } },
+  };
+  const call = {
+    id: 'request 1',
+    url: new URL('https://gateway.example/v1/chat/completions'),
+    env: {
+      UPSTREAMS: JSON.stringify([upstream]),
+      ANALYTICS: { writeDataPoint: (point: unknown) => points.push(point) },
+      COUNTERS: { getByName: () => ({ add: async () => undefined }) },
+    },
+    waitUntil: () => undefined,
+  };
+  const quiet = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+  const usage = {
+    input: 1000n,
+    cachedInput: 200n,
+    cacheCreation: 0n,
+    output: 500n,
+    thinking: 100n,
+    estimated: false,
+  };
+  noteCapture(
+    call,
+    { chainId: 1, asset: { symbol: 'ETH', decimals: 18 }, usdPerAsset: '3000' },
+    { model: 'qwen-plus', amount: 10n ** 13n, upstreamId: 'u' },
+    { usage, upstream: 'up' },
+    10n ** 13n,
+  );
+  quiet.mockRestore();
+  expect(points).toEqual([
+    {
+      indexes: ['qwen-plus'],
+      blobs: ['/v1/chat/completions', 'captured', '', 'qwen-plus', 'up', '1', 'request 1'],
+      // 10^-5 ETH are 3 cents; 800 at 1, 200 at 0.5 and 500 at 4 USD a million.
+      doubles: [1, 1000, 200, 500, 100, 0.03, 0.0029],
+    },
+  ]);
 });
 
 test('every alert is about metrics that are served, and has its page', async () => {
