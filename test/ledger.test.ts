@@ -329,18 +329,20 @@ class World {
     }
     if (!answer.ok) throw new Error(`capture of ${call.requestId} refused: ${answer.error}`);
     if (!wasCharged) this.charge(call, operation.cost);
-    expect([call.requestId, answer.value.amount, answer.value.epoch]).toEqual([
+    const { receipt, digest } = answer.value;
+    expect(digest).toBe(receiptDigest(receipt));
+    expect([call.requestId, receipt.amount, receipt.epoch]).toEqual([
       call.requestId,
       call.amount,
       call.chargedIn,
     ]);
-    expect(answer.value.cumulative).toBeLessThanOrEqual(
+    expect(receipt.cumulative).toBeLessThanOrEqual(
       this.model.captured(call.chargedIn, this.seen?.claimed ?? 0n),
     );
     if (operation.lost) {
       this.restart();
       const again = this.book.capture(holdId, outcome, this.nowMs);
-      expect(again.ok && receiptDigest(again.value)).toBe(receiptDigest(answer.value));
+      expect(again).toEqual(answer);
     }
   }
 

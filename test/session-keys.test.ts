@@ -587,7 +587,7 @@ describe('over the account alone, with a clock', () => {
               });
               if (result.ok) captured += standing().spent - before;
               if (result.ok && standing().spent > before) {
-                expect(standing().spent - before).toBe(result.value.amount);
+                expect(standing().spent - before).toBe(result.value.receipt.amount);
               }
             }
           } else if (each.op === 'wait') {

@@ -25,16 +25,17 @@ export async function readBody(
 ): Promise<Result<Uint8Array, Problem>> {
   if (request.body === null) return ok(new Uint8Array());
   const reader = (request.body as ReadableStream<Uint8Array>).getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), timeoutMs);
-  });
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    void reader.cancel().catch(() => undefined);
+  }, timeoutMs);
   let parts: Uint8Array[] = [];
   let length = 0;
   try {
     for (;;) {
-      const chunk = await Promise.race([reader.read(), late]);
-      if (chunk === 'late') return give(tooSlow(timeoutMs));
+      const chunk = await reader.read();
+      if (isLate) return refuse(tooSlow(timeoutMs));
       if (chunk.done) break;
       const part = chunk.value;
       length += part.length;
@@ -43,8 +44,11 @@ export async function readBody(
       else if (room === undefined || room.grow(3 * part.length)) parts.push(part);
       else return give(busy);
     }
+  } catch (error) {
+    if (isLate) return refuse(tooSlow(timeoutMs));
+    throw error;
   } finally {
-    if (timer !== undefined) clearTimeout(timer);
+    clearTimeout(timer);
   }
   if (length > maxBytes) return refuse(tooLarge(maxBytes));
   const body = new Uint8Array(length);

@@ -4,13 +4,15 @@ import {
   type CaptureRefusal,
   type Reserved,
 } from '../durable-objects/account/account-book.ts';
+import type { StoredReceipt } from '../durable-objects/account/account-rows.ts';
 import type { KeptAnswer, Outcome, Refusal, Reservation } from '../durable-objects/account/ledger.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
 import { receiptKeyAt } from '../durable-objects/config.ts';
+import { signDigest } from '../protocol/ecdsa.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { formatPaymentResponse, paymentResponseHeader } from '../protocol/money/x402.ts';
 import { cost } from '../protocol/pricing.ts';
-import { assurances, type Receipt, type SignedReceipt, signReceipt } from '../protocol/receipt.ts';
+import { assurances, type SignedReceipt } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
@@ -100,7 +102,7 @@ export async function reserve(
         assurance: used.evidence === undefined ? assurances.gatewaySigned : assurances.teeSigned,
         evidence: used.evidence ?? zeroHash,
       };
-      const captured = await repeat(async (): Promise<Result<Receipt, CaptureRefusal>> => {
+      const captured = await repeat(async (): Promise<Result<StoredReceipt, CaptureRefusal>> => {
         const keep = idempotency.value && answer && answer.length <= answerBytesMax ? { answer } : {};
         const first = await account.capture(holdId, outcome, keep);
         if (first.ok || first.error !== 'observation_needed') return first;
@@ -113,8 +115,9 @@ export async function reserve(
         });
       });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
-      receipt = signReceipt(captured.value, receiptKeyAt(call.env, captured.value.time));
-      noteCapture(call, caller.chain, captured.value, used, outcome.cost);
+      const { receipt: made, digest } = captured.value;
+      receipt = { receipt: made, signature: signDigest(digest, receiptKeyAt(call.env, made.time)) };
+      noteCapture(call, caller.chain, made, used, outcome.cost);
       return receipt;
     },
     async release() {

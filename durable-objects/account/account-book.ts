@@ -7,7 +7,7 @@ import type { Address, Hex } from 'viem';
 import { type Account, accountName } from '../../protocol/account-name.ts';
 import { zeroHash } from '../../protocol/hex.ts';
 import { type SignedVoucher, voucherFromJson, voucherToJson } from '../../protocol/money/voucher.ts';
-import { type Receipt, receiptDigest } from '../../protocol/receipt.ts';
+import { receiptDigest } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { isFresh, type Observation, replaces } from '../chain/observation.ts';
 import { AccountRows, type HoldState, type LastReceipt, type StoredReceipt } from './account-rows.ts';
@@ -218,7 +218,7 @@ export class AccountBook {
   }
 
   /**
-   * Charges a hold and makes its receipt: one row. The receipt is unsigned; the worker signs it. Repeating a capture
+   * Charges a hold and makes its receipt: one row. The receipt is unsigned; the worker signs its digest. Repeating a capture
    * answers the receipt of the first. `answer` is kept for the call's `Idempotency-Key`, if it has one and it is small.
    * @param unobserved the chain was asked and did not answer: decide on what is known
    */
@@ -231,13 +231,13 @@ export class AccountBook {
       readonly unobserved?: boolean;
       readonly answer?: Uint8Array;
     } = {},
-  ): Result<Receipt, CaptureRefusal> {
+  ): Result<StoredReceipt, CaptureRefusal> {
     this.observe(more.observation, nowMs);
     const open = this.#ledger.holds.get(outcome.requestId);
     const found = open ? { state: 'held' as const, hold: open } : this.#rows.hold(holdId);
     if (found === undefined || found.hold.requestId !== outcome.requestId) {
       const before = this.#rows.captured(outcome.requestId);
-      return before ? ok(before.receipt) : refuse('unknown_hold');
+      return before ? ok(before) : refuse('unknown_hold');
     }
     if (found.state === 'released') return refuse('released');
     const { hold } = found;
@@ -272,7 +272,7 @@ export class AccountBook {
     this.#holdIds.delete(outcome.requestId);
     this.#rates.settle(outcome.requestId, Number(outcome.usage.input + outcome.usage.output));
     this.#last = { sequence, digest, epoch, cumulative };
-    return ok(receipt);
+    return ok({ receipt, digest });
   }
 
   /** Gives a hold back whole: upstream was never reached, or answered nothing that costs. Repeating it is harmless. */

@@ -22,6 +22,7 @@ import {
   type Claimable,
   type Reserved,
 } from './account-book.ts';
+import type { StoredReceipt } from './account-rows.ts';
 import type { AccountStorage } from './account-storage.ts';
 import type { AgentFacts } from './agent-facts.ts';
 import type { Caller, Outcome, Refusal, Reservation, Standing } from './ledger.ts';
@@ -75,7 +76,7 @@ export class AgentAccount extends DurableObject<Env> {
       readonly unobserved?: boolean;
       readonly answer?: Uint8Array;
     } = {},
-  ): Result<Receipt, CaptureRefusal> {
+  ): Result<StoredReceipt, CaptureRefusal> {
     const nowMs = Date.now();
     const captured = this.#book.capture(holdId, outcome, nowMs, more);
     if (captured.ok) this.#alarm.noLaterThan(Math.max(nowMs + outboxDelayMs, this.#outboxNotBeforeMs));

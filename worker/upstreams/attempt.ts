@@ -11,6 +11,7 @@ import { type JsonObject, serializeJson } from '../json.ts';
 import { createMeter, parsed, type StreamMeter } from '../meter.ts';
 import type { PricedRequest } from '../priced-request.ts';
 import { responseEvents } from '../response-events.ts';
+import { silence } from '../silence.ts';
 import { type Answer, readAnswer } from '../whole-answer.ts';
 import { keyFor } from './configured.ts';
 import type { Upstream } from './upstream.ts';
@@ -168,27 +169,30 @@ export async function attempt(
     const parts: Uint8Array[] = [];
     const reader = readerOf(response);
     let length = 0;
-    for (;;) {
-      const chunk = await nextChunk(reader, upstream.timeouts.idleMs);
-      if (chunk === 'idle') return fail(timedOut);
-      if (chunk === 'broken') {
-        const why = ending.reason();
-        if (why === 'client_left')
-          return ok({ kind: 'abandoned', ...sent(), bytes: length, workedMs: call.now() - startedMs });
-        return fail(why === undefined ? unusable : timedOut);
+    let isSilent = false;
+    const quiet = silence(upstream.timeouts.idleMs, call.now, () => {
+      isSilent = true;
+      void reader.cancel().catch(() => undefined);
+    });
+    try {
+      for (;;) {
+        const chunk = await reader.read();
+        if (isSilent) return fail(timedOut);
+        if (chunk.done) break;
+        quiet.broken();
+        length += chunk.value.length;
+        if (length > answerBytesMax || !room.grow(2 * chunk.value.length)) return fail(unusable);
+        parts.push(chunk.value);
       }
-      if (chunk.done) break;
-      const part = chunk.value ?? new Uint8Array();
-      length += part.length;
-      if (length > answerBytesMax || !room.grow(2 * part.length)) return fail(unusable);
-      parts.push(part);
+    } catch {
+      const why = ending.reason();
+      if (why === 'client_left')
+        return ok({ kind: 'abandoned', ...sent(), bytes: length, workedMs: call.now() - startedMs });
+      return fail(why === undefined && !isSilent ? unusable : timedOut);
+    } finally {
+      quiet.end();
     }
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
+    const whole = joined(parts, length);
     const answer = readAnswer(whole);
     if (!answer.ok) return fail(unusable);
     if (answer.value.error) return fail(failedInBand(answer.value.error));
@@ -199,6 +203,16 @@ export async function attempt(
       answer: answer.value,
     });
   }
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** The priced body as this upstream spells it, under the name it has for the model. */
@@ -214,21 +228,18 @@ const readerOf = (response: Response): ReadableStreamDefaultReader<Uint8Array> =
 type Chunk = { readonly done: boolean; readonly value?: Uint8Array | undefined };
 
 /** One read, bounded: `idle` when upstream is silent too long, `broken` when the connection is, or was ended. */
-export async function nextChunk(
+export function nextChunk(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   timeoutMs: number,
 ): Promise<Chunk | 'idle' | 'broken'> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<'idle'>((resolve) => {
-    timer = setTimeout(() => resolve('idle'), timeoutMs);
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve('idle'), timeoutMs);
+    const settle = (chunk: Chunk | 'broken'): void => {
+      clearTimeout(timer);
+      resolve(chunk);
+    };
+    reader.read().then(settle, () => settle('broken'));
   });
-  try {
-    return await Promise.race([reader.read(), silence]);
-  } catch {
-    return 'broken';
-  } finally {
-    if (timer !== undefined) clearTimeout(timer);
-  }
 }
 
 async function readError(response: Response, { dialect }: Upstream): Promise<UpstreamError | undefined> {
