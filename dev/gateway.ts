@@ -54,6 +54,8 @@ export async function startGateway(options: {
   readonly log?: (text: string) => void;
   /** Calls come to workerd's own socket, not by way of the Worker that miniflare puts before each one. */
   readonly direct?: boolean;
+  /** workerd's inspector listens too, where `miniflare.getInspectorURL()` says. */
+  readonly inspect?: boolean;
 }): Promise<Gateway> {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
   const { compatibilityDate, compatibilityFlags, bindings, durableObjects, assets } = workerOptions;
@@ -90,6 +92,7 @@ export async function startGateway(options: {
     host: '127.0.0.1',
     port: options.direct ? 0 : (options.port ?? 0),
     cf: false,
+    ...(options.inspect ? { inspectorPort: 0 } : {}),
     log: new Log(LogLevel.WARN),
     // workerd's own lines: only what the Worker says is for the operator.
     handleRuntimeStdio: (stdout: Readable, stderr: Readable) => {

@@ -100,6 +100,8 @@ export type StackOptions = {
   readonly withdrawalDelay?: bigint;
   /** See {@link startGateway}: for benches. */
   readonly direct?: boolean;
+  /** See {@link startGateway}. */
+  readonly inspect?: boolean;
   /** Members of the chains' entries in CHAINS over the stack's own. */
   readonly chain?: Readonly<Record<string, unknown>>;
   /** Members of the upstream's entry in UPSTREAMS over the stack's own. */
@@ -284,6 +286,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         stateDir: path.join(stateDir, 'objects'),
         port,
         vars: { ...vars, ...over },
+        ...(options.direct ? { direct: true } : {}),
+        ...(options.inspect ? { inspect: true } : {}),
         ...(options.log ? { log: options.log } : {}),
       });
     let gateway = await start();

@@ -16,6 +16,15 @@ export type ScriptBindings = {
   readonly stateDir?: string;
   /** Calls come to workerd's own socket, not by way of the Worker that miniflare puts before each one. */
   readonly direct?: boolean;
+  /** workerd's inspector listens too. */
+  readonly inspect?: boolean;
+};
+
+export type Script = {
+  readonly url: string;
+  /** Where `inspect` was asked for. */
+  readonly inspector: URL | undefined;
+  readonly close: () => Promise<void>;
 };
 
 /**
@@ -24,8 +33,8 @@ export type ScriptBindings = {
  */
 export async function runInWorkerd(
   entry: string,
-  { vars = {}, objects = {}, stateDir, direct = false }: ScriptBindings = {},
-): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
+  { vars = {}, objects = {}, stateDir, direct = false, inspect = false }: ScriptBindings = {},
+): Promise<Script> {
   const bundleDir = mkdtempSync(path.join(tmpdir(), 'tallystick-script-'));
   try {
     const config = {
@@ -47,6 +56,7 @@ export async function runInWorkerd(
       host: '127.0.0.1',
       port: 0,
       cf: false,
+      ...(inspect ? { inspectorPort: 0 } : {}),
       modules: true,
       modulesRoot: bundleDir,
       scriptPath: path.join(bundleDir, `${path.parse(entry).name}.js`),
@@ -66,7 +76,7 @@ export async function runInWorkerd(
       await miniflare.dispose();
       rmSync(bundleDir, { recursive: true, force: true });
     };
-    return { url: origin, close };
+    return { url: origin, inspector: inspect ? await miniflare.getInspectorURL() : undefined, close };
   } catch (error) {
     rmSync(bundleDir, { recursive: true, force: true });
     throw error;

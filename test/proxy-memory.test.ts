@@ -3,6 +3,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { inspectHeap } from './isolate-heap.ts';
 import { type ProxyStack, settled, startProxyStack } from './proxy-stack.ts';
 import { ourWorkerds, residentMb, SlowReader } from './slow-readers.ts';
 
@@ -16,9 +17,32 @@ const event = `data: ${JSON.stringify({
 
 let writtenMb = 0;
 
+/** An event that passes and one that does not, so that the gateway cannot hand on several as one. */
+const token = [{ choices: [{ index: 0, delta: { content: 'word' } }] }, { choices: [], usage: {} }]
+  .map((one) => `data: ${JSON.stringify({ id: 'tokens', ...one })}\n\n`)
+  .join('');
+const passed = token.slice(0, token.indexOf('\n\n') + 2);
+const tokens = [2_000, 30_000];
+let goOn = (): void => undefined;
+
+/** Some tokens; when asked, many; then the end. */
+async function writeTokens(response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  for (const count of tokens) {
+    const asked = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    response.write(token.repeat(count));
+    await asked;
+  }
+  response.end('data: [DONE]\n\n');
+}
+
 /** Writes a long answer as fast as it is taken. */
 const upstream: Server = createServer(async (request, response) => {
-  for await (const _ of request);
+  let asked = '';
+  for await (const part of request) asked += String(part);
+  if (asked.includes('Word by word.')) return writeTokens(response);
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   for (let left = answerMb * 1_048_576; left > 0 && !response.closed; left -= event.length) {
     if (!response.write(event)) await taken(response);
@@ -44,6 +68,7 @@ beforeAll(async () => {
   const timeouts = { drainMs: 200 };
   proxy = await startProxyStack({
     standIns: [],
+    inspect: true,
     upstreams: () => [{ name: 'long', dialect: 'dashscope', baseUrl, timeouts }],
   });
 });
@@ -89,4 +114,33 @@ test.skipIf(process.platform !== 'linux')('an answer that is not taken is not re
   expect(sequence).toBe(BigInt(clients));
   // Nor is all the rest read at once when they have left: timeouts hold, and other calls get their turn.
   expect(writtenMb).toBeLessThan((clients * answerMb) / 2);
+});
+
+test('what has passed of an answer leaves nothing behind', async () => {
+  const isolate = await inspectHeap(
+    await proxy.stack.gateway.miniflare.getInspectorURL(),
+    'core:user:tallystick',
+  );
+  const response = await proxy.post(path, {
+    model: 'qwen-plus',
+    stream: true,
+    max_tokens: 30_000,
+    messages: [{ role: 'user', content: 'Word by word.' }],
+  });
+  const reader = response.body?.getReader();
+  if (!reader) throw new Error('no body');
+  const held: number[] = [];
+  let [taken, due] = [0, 0];
+  for (const count of tokens) {
+    due += count * passed.length;
+    while (taken < due) taken += (await reader.read()).value?.length ?? Number.NaN;
+    expect(taken).toBe(due);
+    held.push((await isolate.live()).heldMb);
+    goOn();
+  }
+  isolate.close();
+  for (let done = false; !done; ) ({ done } = await reader.read());
+  const [few = Number.NaN, many = Number.NaN] = held;
+  // A hundred bytes a token would be three megabytes.
+  expect(many - few).toBeLessThan(2);
 });

@@ -48,6 +48,8 @@ export async function startProxyStack(options: {
   readonly standIns?: readonly QwenStandInOptions[];
   readonly upstreams?: UpstreamOf;
   readonly vars?: Readonly<Record<string, string>>;
+  /** workerd's inspector listens too. */
+  readonly inspect?: boolean;
 }): Promise<ProxyStack> {
   const standIns = await Promise.all(
     (options.standIns ?? [{}]).map((one) =>
@@ -58,6 +60,7 @@ export async function startProxyStack(options: {
   const stack = await startTestStack({
     agents: 1,
     deposit: parseEther('1000'),
+    ...(options.inspect ? { inspect: true } : {}),
     vars: { UPSTREAMS: JSON.stringify(upstreams), TEST_API_KEY: upstreamKey, ...options.vars },
   });
   const [first] = stack.agents;

@@ -114,26 +114,34 @@ async function pump(
  */
 function clientOf(call: Call, writer: WritableStreamDefaultWriter<Uint8Array>, ending: Ending) {
   let isGone = false;
-  const gone = new Promise<void>((resolve) => {
-    const leave = () => {
-      isGone = true;
-      resolve();
-    };
-    call.request.signal.addEventListener('abort', leave);
-    writer.closed.catch(leave);
-    if (call.request.signal.aborted) leave();
+  /** Ends the wait for the step under way. Not a race: promises that last as long as the call would keep something of each write. */
+  let stopWaiting: (() => void) | undefined;
+  let patience: ReturnType<typeof setTimeout> | undefined;
+  const leave = () => {
+    isGone = true;
+    stopWaiting?.();
+  };
+  const hurry = () => {
+    patience ??= setTimeout(leave, lastWordsMs);
+  };
+  call.request.signal.addEventListener('abort', leave);
+  writer.closed.catch(leave);
+  if (call.request.signal.aborted) leave();
+  void ending.came.then(() => {
+    if (stopWaiting) hurry();
   });
-  let patience: Promise<void> | undefined;
+
   async function taken(step: Promise<unknown>): Promise<void> {
-    const done = step.then(
-      () => true,
-      () => true,
-    );
-    if (await Promise.race([done, gone, ending.came])) return;
-    if (isGone) return;
     // The attempt has ended: what is left are last words.
-    patience ??= new Promise((resolve) => setTimeout(resolve, lastWordsMs));
-    if (!(await Promise.race([done, gone, patience]))) isGone = true;
+    if (ending.reason() !== undefined) hurry();
+    await new Promise<void>((resolve) => {
+      stopWaiting = resolve;
+      step.then(
+        () => resolve(),
+        () => resolve(),
+      );
+    });
+    stopWaiting = undefined;
   }
   return {
     async write(bytes: Uint8Array): Promise<void> {
@@ -142,6 +150,7 @@ function clientOf(call: Call, writer: WritableStreamDefaultWriter<Uint8Array>, e
     async close(): Promise<void> {
       if (!isGone) await taken(writer.close());
       else await writer.abort().catch(() => undefined);
+      if (patience !== undefined) clearTimeout(patience);
     },
   };
 }
