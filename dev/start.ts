@@ -1,5 +1,6 @@
 // `npm start`: the stack, one agent's life, then serving. `--once`: ends after the life. `--no-agent`: only serves.
 // PORT is the gateway's port; TALLYSTICK_LOCAL_DIR is where state and stack.json go instead of .local.
+// TALLYSTICK_BUNDLE_DIR is a Worker that was built before; without it one is built.
 import { parseArgs } from 'node:util';
 import { agentLife } from './agent-life.ts';
 import { type Stack, startStack } from './stack.ts';
@@ -42,9 +43,11 @@ async function main(): Promise<number> {
   heading('Bringing the stack up');
   const portWanted = port();
   const localDir = process.env['TALLYSTICK_LOCAL_DIR'];
+  const bundleDir = process.env['TALLYSTICK_BUNDLE_DIR'];
   const stack = await startStack({
     ...(localDir ? { localDir } : {}),
     ...(portWanted === undefined ? {} : { port: portWanted }),
+    ...(bundleDir ? { bundleDir } : {}),
     qwenApiKey: process.env['QWEN_API_KEY'],
     qwenBaseUrl: process.env['QWEN_BASE_URL'],
     progress: (line) => say(`  ${line}`),

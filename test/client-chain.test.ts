@@ -188,8 +188,11 @@ describe('a receipt against the chain', () => {
     const fork = rootOf(leavesTo(12).toReversed());
     const forked = await verdict({ proof: proofOf(3, 12, checkpointOf(12, fork).note) });
     expect(forked).toEqual(['inclusion', 'anchored']);
-    const other = checkpointOf(12, undefined, otherKey).note;
-    expect(await verdict({ proof: proofOf(3, 12, other) })).toEqual(['checkpoint_head']);
+    // A head the anchor took was signed by the key of then; one it never took has nothing but its signature.
+    const again = checkpointOf(12, undefined, otherKey).note;
+    expect(await verdict({ proof: proofOf(3, 12, again) })).toEqual([]);
+    const other = checkpointOf(7, undefined, otherKey).note;
+    expect(await verdict({ proof: proofOf(3, 7, other) })).toEqual(['checkpoint_head', 'anchored']);
     const strangers = formatVerifierKey(logOrigin, ed25519.getPublicKey(new Uint8Array(32).fill(9)));
     expect(await verdict({ checkpointKey: strangers })).toEqual(['checkpoint_ed25519']);
   });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createPublicClient, http } from 'viem';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, inject, test } from 'vitest';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { processes } from '../dev/processes.ts';
 import type { StackDescription } from '../dev/stack.ts';
@@ -15,10 +15,12 @@ const description = path.join(localDir, 'stack.json');
 
 let running: ChildProcess[] = [];
 
+/** Only the whole life builds its Worker too, as a person's first start does; the others take the one of this run. */
 function start(...flags: string[]) {
+  const bundle = flags.includes('--once') ? {} : { TALLYSTICK_BUNDLE_DIR: inject('bundleDir') };
   const child = spawn(process.execPath, ['dev/start.ts', ...flags], {
     cwd: root,
-    env: { ...process.env, TALLYSTICK_LOCAL_DIR: localDir, NO_COLOR: '1' },
+    env: { ...process.env, TALLYSTICK_LOCAL_DIR: localDir, NO_COLOR: '1', ...bundle },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.push(child);
