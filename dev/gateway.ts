@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { Log, LogLevel, Miniflare, type WorkerOptions } from 'miniflare';
-import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 
 /** The service that has the console's files. */
 const consoleName = 'console';
@@ -16,6 +15,16 @@ export type Gateway = {
   readonly url: string;
   readonly miniflare: Miniflare;
   close(): Promise<void>;
+};
+
+/** What wrangler.toml says of the Worker, kept beside a bundle: wrangler itself is slow to load. */
+const optionsFile = 'wrangler-options.json';
+
+/** As much of it as a gateway is run with. */
+type WranglerOptions = Pick<WorkerOptions, 'compatibilityDate' | 'compatibilityFlags'> & {
+  readonly bindings?: Readonly<Record<string, string>>;
+  readonly durableObjects?: Readonly<Record<string, string | { readonly className: string }>>;
+  readonly assets?: { readonly directory?: string };
 };
 
 /**
@@ -37,6 +46,11 @@ export async function buildWorker(
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
     throw new Error(`wrangler could not build the Worker:\n${stdout}${stderr}`);
   }
+  const { unstable_getMiniflareWorkerOptions } = await import('wrangler');
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(configFile);
+  const { compatibilityDate, compatibilityFlags, bindings, durableObjects, assets } = workerOptions;
+  const options = { compatibilityDate, compatibilityFlags, bindings, durableObjects, assets };
+  writeFileSync(path.join(outDir, optionsFile), JSON.stringify(options));
   return outDir;
 }
 
@@ -54,11 +68,14 @@ export async function startGateway(options: {
   readonly log?: (text: string) => void;
   /** Calls come to workerd's own socket, not by way of the Worker that miniflare puts before each one. */
   readonly direct?: boolean;
+  /** The console's files are served; else its paths answer 404. */
+  readonly console?: boolean;
   /** workerd's inspector listens too, where `miniflare.getInspectorURL()` says. */
   readonly inspect?: boolean;
 }): Promise<Gateway> {
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
-  const { compatibilityDate, compatibilityFlags, bindings, durableObjects, assets } = workerOptions;
+  const { compatibilityDate, compatibilityFlags, bindings, durableObjects, assets } = JSON.parse(
+    readFileSync(path.join(options.bundleDir, optionsFile), 'utf8'),
+  ) as WranglerOptions;
   mkdirSync(options.stateDir, { recursive: true });
   const worker: WorkerOptions = {
     name: 'tallystick',
@@ -70,7 +87,7 @@ export async function startGateway(options: {
     ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
     // Asked for like any other service. As the Worker's own assets they would put miniflare's router before every call.
     serviceBindings: { ASSETS: consoleName },
-    bindings: { ...(bindings as Record<string, string>), ...options.vars },
+    bindings: { ...bindings, ...options.vars },
     durableObjects: Object.fromEntries(
       Object.entries(durableObjects ?? {}).map(([name, object]) => [
         name,
@@ -79,14 +96,15 @@ export async function startGateway(options: {
     ),
     ...(options.direct ? { unsafeDirectSockets: [{ host: '127.0.0.1', port: options.port ?? 0 }] } : {}),
   };
-  const files = assets as { readonly directory?: string } | undefined;
-  if (files?.directory === undefined) throw new Error('wrangler.toml names no [assets]');
+  if (assets?.directory === undefined) throw new Error('wrangler.toml names no [assets]');
   const consoleWorker: WorkerOptions = {
     name: consoleName,
     modules: true,
     script: 'export default { fetch: () => new Response(null, { status: 404 }) }',
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
-    assets: { directory: files.directory, routerConfig: { has_user_worker: false } },
+    ...(options.console === false
+      ? {}
+      : { assets: { directory: assets.directory, routerConfig: { has_user_worker: false } } }),
   };
   const miniflare = new Miniflare({
     host: '127.0.0.1',

@@ -98,6 +98,8 @@ export type StackOptions = {
   /** A Worker bundle built before; made when not given. */
   readonly bundleDir?: string;
   readonly withdrawalDelay?: bigint;
+  /** See {@link startGateway}. */
+  readonly console?: boolean;
   /** See {@link startGateway}: for benches. */
   readonly direct?: boolean;
   /** See {@link startGateway}. */
@@ -286,6 +288,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         stateDir: path.join(stateDir, 'objects'),
         port,
         vars: { ...vars, ...over },
+        ...(options.console === undefined ? {} : { console: options.console }),
         ...(options.direct ? { direct: true } : {}),
         ...(options.inspect ? { inspect: true } : {}),
         ...(options.log ? { log: options.log } : {}),

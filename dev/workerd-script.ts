@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Miniflare } from 'miniflare';
-import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { buildWorker } from './gateway.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -50,6 +49,7 @@ export async function runInWorkerd(
     const configFile = path.join(bundleDir, 'wrangler.json');
     writeFileSync(configFile, JSON.stringify(config));
     await buildWorker(bundleDir, configFile);
+    const { unstable_getMiniflareWorkerOptions } = await import('wrangler');
     const { workerOptions } = unstable_getMiniflareWorkerOptions(path.join(root, 'wrangler.toml'));
     const { compatibilityDate, compatibilityFlags } = workerOptions;
     const miniflare = new Miniflare({

@@ -44,7 +44,10 @@ describe.skipIf(chromium === undefined)('the console', () => {
     });
 
   beforeAll(async () => {
-    [stack, browser] = await Promise.all([startTestStack({ agents: 1 }), launch(chromium ?? '')]);
+    [stack, browser] = await Promise.all([
+      startTestStack({ agents: 1, console: true }),
+      launch(chromium ?? ''),
+    ]);
     const [first] = stack.agents;
     if (first === undefined) throw new Error('the stack has an agent');
     privateKey = first.privateKey;

@@ -69,9 +69,9 @@ test('--once shows every step of an agent’s life, ends with 0, and leaves noth
   expect(existsSync(description)).toBe(false);
 }, 90_000);
 
-test('a stack says how to reach it; Ctrl-C ends what it started', async () => {
-  const { child, ended, said } = start('--no-agent');
-  await said('Ctrl-C ends everything.');
+test('a stack says how to reach it; what a killed one left behind is ended at the next start; Ctrl-C ends everything', async () => {
+  const killed = start('--no-agent');
+  await killed.said('Ctrl-C ends everything.');
   const stack = JSON.parse(readFileSync(description, 'utf8')) as StackDescription;
   expect(Object.keys(stack)).toEqual(
     expect.arrayContaining(
@@ -92,18 +92,6 @@ test('a stack says how to reach it; Ctrl-C ends what it started', async () => {
   expect(account.deposited).toBe(10n ** 19n);
   expect(account.owner.toLowerCase()).toBe(stack.agents[0]?.address);
 
-  const started = childrenOf(child.pid ?? 0);
-  expect(started.length).toBeGreaterThanOrEqual(2);
-  child.kill('SIGINT');
-  // 130 is what shells call a program ended by Ctrl-C.
-  expect([0, 130]).toContain(await ended);
-  expect(existsSync(description)).toBe(false);
-  expect(started.filter(alive)).toEqual([]);
-}, 90_000);
-
-test('what a killed stack left behind is ended at the next start; a living one is not touched', async () => {
-  const killed = start('--no-agent');
-  await killed.said('Ctrl-C ends everything.');
   const orphans = childrenOf(killed.child.pid ?? 0);
 
   const second = start('--no-agent');
@@ -117,8 +105,14 @@ test('what a killed stack left behind is ended at the next start; a living one i
   await third.said('Ctrl-C ends everything.');
   expect(third.output()).toMatch(/ended \d+ processes an earlier stack left behind/);
   expect(orphans.filter(alive)).toEqual([]);
+
+  const started = childrenOf(third.child.pid ?? 0);
+  expect(started.length).toBeGreaterThanOrEqual(2);
   third.child.kill('SIGINT');
+  // 130 is what shells call a program ended by Ctrl-C.
   expect([0, 130]).toContain(await third.ended);
+  expect(existsSync(description)).toBe(false);
+  expect(started.filter(alive)).toEqual([]);
 }, 90_000);
 
 test('a port that is none is refused in words', async () => {
