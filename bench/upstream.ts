@@ -64,6 +64,13 @@ async function streamLong(response: ServerResponse, megabytes: number): Promise<
   response.end(end);
 }
 
+/** Tokens as a model writes them, so many a second, until nobody takes them. */
+function streamTokens(response: ServerResponse, perSecond: number): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  const next = setInterval(() => response.write(delta(' word')), 1000 / perSecond);
+  response.once('close', () => clearInterval(next));
+}
+
 const server = createServer((request, response) => {
   let body = '';
   request.setEncoding('utf8');
@@ -72,8 +79,9 @@ const server = createServer((request, response) => {
   });
   request.on('end', () => {
     const asked = JSON.parse(body) as { stream?: boolean; messages: { content: string }[] };
-    const megabytes = /^(\d+) MB$/.exec(asked.messages[0]?.content ?? '')?.[1];
-    if (asked.stream && megabytes) void streamLong(response, Number(megabytes));
+    const [, count, what] = /^(\d+) (MB|tokens a second)$/.exec(asked.messages[0]?.content ?? '') ?? [];
+    if (asked.stream && what === 'tokens a second') streamTokens(response, Number(count));
+    else if (asked.stream && what === 'MB') void streamLong(response, Number(count));
     else if (asked.stream) stream(response);
     else {
       response.writeHead(200, {
