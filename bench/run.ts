@@ -14,6 +14,7 @@ const benches = {
   client: 'what signing adds to a call; the package’s size',
   gas: 'the chain’s costs beside 0G Compute and x402',
   cost: 'dollars per million requests on the platform’s list prices',
+  scaling: 'a million agents on the platform’s limits, simulated on what the log’s bench measured',
 } as const;
 
 const names = process.argv.slice(2);
