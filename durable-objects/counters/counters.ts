@@ -1,14 +1,14 @@
 // What this deployment has counted, for /metrics. Isolates add what they have counted in the last seconds; nothing of it is on
-// a request's path. Kept in memory and written down as one value at most once a minute, so counters may lose the last
-// minute when the object is moved, and what an isolate had not yet handed over when it was ended. Money is never decided
+// a request's path. Kept in memory and written down as one value some seconds after something came, so counters may lose those
+// seconds when the object is moved, and what an isolate had not yet handed over when it was ended. Money is never decided
 // on them: receipts and the vault say what was earned.
 import { DurableObject } from 'cloudflare:workers';
 import { AlarmClock } from '../alarm-clock.ts';
 import type { Env } from '../env.ts';
 import type { Count } from './count.ts';
 
-/** Between two times of writing down. */
-const writeEveryMs = 60_000;
+/** Between two times of writing down. Below the ten seconds after which the platform takes an idle object out of memory. */
+const writeEveryMs = 5_000;
 /** Beyond this, series are not taken: labels have few values, and a mistake must not fill the object. */
 const seriesMax = 5_000;
 const stored = 'counts';

@@ -29,6 +29,8 @@ import { seal } from './seal.ts';
 const appendEntriesMax = 4_096;
 /** Commits made in one alarm. What still waits is sealed in the next, at once. */
 const commitsPerAlarm = 4;
+/** Where the time from seal to anchor of the newest anchored commit is kept. */
+const newestSealToAnchor = 'sealToAnchorMs';
 /** How often the publisher is reminded of commits that are not anchored. */
 const remindMs = 30_000;
 /** After a seal that failed. */
@@ -83,7 +85,6 @@ export type Placement = {
 export class ReceiptLog extends DurableObject<Env> {
   readonly #rows: LogRows;
   readonly #alarm: AlarmClock;
-  #sealToAnchorMs: number | undefined;
   /** The committed tree's size, as the last commit row says. */
   #sealed: number;
 
@@ -245,15 +246,15 @@ export class ReceiptLog extends DurableObject<Env> {
     const before = this.#rows.anchorBelow(anchor.size);
     const isNew = (this.#rows.lastAnchor()?.size ?? 0) < anchor.size;
     const [commit] = isNew ? this.#rows.commits(anchor.commit, 1) : [];
+    const sealToAnchorMs = commit && Date.now() - commit.sealedMs;
     if (commit) {
-      this.#sealToAnchorMs = Date.now() - commit.sealedMs;
       const { size, transaction } = anchor;
-      console.log(
-        JSON.stringify({ event: 'anchored', size, transaction, sealToAnchorMs: this.#sealToAnchorMs }),
-      );
+      console.log(JSON.stringify({ event: 'anchored', size, transaction, sealToAnchorMs }));
     }
     this.ctx.storage.transactionSync(() => {
       this.#rows.writeAnchor(anchor);
+      // Stored: the alert on it looks for minutes, and an idle object is out of memory after seconds.
+      if (sealToAnchorMs !== undefined) this.ctx.storage.kv.put(newestSealToAnchor, sealToAnchorMs);
       if (before !== undefined) this.#rows.forgetBlobsBelow(before.commit - blobsKept);
     });
   }
@@ -277,7 +278,7 @@ export class ReceiptLog extends DurableObject<Env> {
       mergeBy: deadlines.length === 0 ? undefined : Math.min(...deadlines),
       commits: this.#rows.lastCommit()?.id ?? 0,
       unanchoredSinceMs: this.#rows.commits((anchor?.commit ?? 0) + 1, 1)[0]?.sealedMs,
-      sealToAnchorMs: this.#sealToAnchorMs,
+      sealToAnchorMs: this.ctx.storage.kv.get<number>(newestSealToAnchor),
       outboxMs: this.#rows.outboxMs(Date.now() - outboxWindowMs, mergeDelay),
     };
   }

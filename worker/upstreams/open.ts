@@ -8,6 +8,7 @@ import { allows, failed, gaveUp, succeeded, waitMs } from './breaker.ts';
 import { upstreamsFor, withoutSecrets } from './configured.ts';
 import type { Upstream } from './upstream.ts';
 import type { UpstreamCall } from './upstream-call.ts';
+import { operatorsTrouble } from './verdict.ts';
 
 /** Between two attempts at the same upstream, at most: doubled each time, and a random part of it. */
 const firstPauseMs = 250;
@@ -50,7 +51,8 @@ export async function openUpstream(
         return ok(opened.value);
       }
       const verdict = opened.error;
-      noteAttempt(upstream, verdict.unhealthy ? 'failed' : 'refused');
+      // A key or an account that upstream does not take is no fault of its health, and the operator has to hear of it.
+      noteAttempt(upstream, verdict.unhealthy || verdict === operatorsTrouble ? 'failed' : 'refused');
       problem = { ...verdict.problem, detail: withoutSecrets(call.env, verdict.problem.detail) };
       if (verdict.unhealthy) failed(upstream, call.now());
       else gaveUp(upstream);

@@ -140,7 +140,7 @@ export const unusable: Verdict = {
   unhealthy: true,
 };
 
-const operatorsTrouble: Verdict = {
+export const operatorsTrouble: Verdict = {
   problem: {
     status: 503,
     code: 'upstream_unavailable',
