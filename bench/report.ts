@@ -41,6 +41,7 @@ export function rowOf(what: string, unit: string, samples: readonly number[], ra
   const sorted = samples.toSorted((a, b) => a - b);
   const [min, max] = [sorted[0], sorted.at(-1)];
   if (min === undefined || max === undefined) throw new Error(`${what}: nothing was measured`);
+  if (!samples.every(Number.isFinite)) throw new Error(`${what}: ${samples.join(', ')} is no measurement`);
   return {
     what,
     unit,

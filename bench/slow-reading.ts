@@ -55,7 +55,9 @@ export async function readSlowly(options: {
   let mostResidentMb = beforeMb;
   const watching = setInterval(() => {
     try {
-      mostResidentMb = Math.max(mostResidentMb, residentMb(pid));
+      // A process that has just died has none.
+      const nowMb = residentMb(pid);
+      if (nowMb > mostResidentMb) mostResidentMb = nowMb;
     } catch {
       clearInterval(watching); // it has ended
     }

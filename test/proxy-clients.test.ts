@@ -288,7 +288,7 @@ describe('openai', () => {
     const stream = await openai.chat.completions.create({
       model,
       stream: true,
-      messages: [{ role: 'user', content: 'count to 200' }],
+      messages: [{ role: 'user', content: 'count to 60' }],
     });
     for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
     stream.controller.abort();
