@@ -1,14 +1,24 @@
+/** An alarm that should have rung this long ago will not: it was lost with the process that was to ring it. */
+const lostAfterMs = 30_000;
+
+/** What is needed of an object's storage. */
+type AlarmStorage = {
+  getAlarm(): Promise<number | null>;
+  setAlarm(atMs: number): Promise<void>;
+  deleteAlarm(): Promise<void>;
+};
+
 /**
  * Sets an object's one alarm no later than asked, and only when that changes something: `setAlarm` bills a row.
  * The object's own alarm handler calls `rang()` first, so that the next request for a time is not mistaken for a later one.
  */
 export class AlarmClock {
-  readonly #storage: DurableObjectStorage;
+  readonly #storage: AlarmStorage;
   #at: number | null = null;
   /** Whether anybody has asked for a time since the alarm rang. */
   #asked = false;
 
-  constructor(storage: DurableObjectStorage) {
+  constructor(storage: AlarmStorage) {
     this.#storage = storage;
   }
 
@@ -16,6 +26,7 @@ export class AlarmClock {
   async load(): Promise<void> {
     this.#at = await this.#storage.getAlarm();
     this.#asked = this.#at !== null;
+    if (this.#isLost()) this.noLaterThan(Date.now());
   }
 
   /**
@@ -38,8 +49,12 @@ export class AlarmClock {
   /** The write is part of the caller's transaction and under its output gate; nothing has to wait for it. */
   noLaterThan(atMs: number): void {
     this.#asked = true;
-    if (this.#at !== null && this.#at <= atMs) return;
+    if (this.#at !== null && this.#at <= atMs && !this.#isLost()) return;
     this.#at = atMs;
     void this.#storage.setAlarm(atMs);
+  }
+  /** Not while a handler runs: {@link rang} has forgotten its time. */
+  #isLost(): boolean {
+    return this.#at !== null && this.#at < Date.now() - lostAfterMs;
   }
 }
