@@ -2,10 +2,10 @@
 // itself costs.
 //
 //   node bench/cost.ts
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { parseEther } from 'viem';
-import { processes } from '../dev/processes.ts';
+import { cpuMs, startedWorkerds } from '../dev/processes.ts';
 import { startStack } from '../dev/stack.ts';
 import { rawAgent } from '../test/raw-agent.ts';
 import { rowsWritten } from './account-rows.ts';
@@ -33,7 +33,7 @@ console.log('rows of the log ...');
 const logRows = await rowsOfLog();
 
 console.log('processor time of the gateway ...');
-const { cpuMs, objectMs } = await processorTime();
+const { callMs, objectMs } = await processorTime();
 
 /** What is written per publication, not per request: allowed for, at a publication every ten minutes. */
 const rowsPerPublication = 100;
@@ -43,7 +43,7 @@ const background = (rowsPerPublication * 144) / requestsADay;
 const million = 1e6;
 const lines: readonly (readonly [what: string, count: number, unit: string, price: number])[] = [
   ['the Worker, one request', 1, 'requests', usd.workerRequest],
-  ['processor time, everything in the process', cpuMs, 'ms', usd.cpuMs],
+  ['processor time, everything in the process', callMs, 'ms', usd.cpuMs],
   [
     'the account: reserve, capture, and a hundredth of the outbox’s alarm and append',
     2.02,
@@ -107,7 +107,7 @@ async function rowsOfLog(): Promise<number> {
 }
 
 /** Milliseconds a request: of workerd's processor time, and of the objects' (at most all that is not the upstream's answer). */
-async function processorTime(): Promise<{ readonly cpuMs: number; readonly objectMs: number }> {
+async function processorTime(): Promise<{ readonly callMs: number; readonly objectMs: number }> {
   const localDir = mkdtempSync('/dev/shm/tallystick-cost-');
   const stack = await startStack({
     localDir: path.join(localDir, 'local'),
@@ -119,14 +119,8 @@ async function processorTime(): Promise<{ readonly cpuMs: number; readonly objec
     if (!local) throw new Error('the stack has no agent');
     const agent = rawAgent(stack, local);
     const headers = await agent.payment(parseEther('80'));
-    const pid = processes().find(
-      ({ parent, program }) => parent === process.pid && /workerd/.test(program),
-    )?.pid;
+    const [pid] = startedWorkerds();
     if (pid === undefined) throw new Error('no workerd');
-    const cpuOf = (): number => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      return 10 * (Number(fields[11]) + Number(fields[12]));
-    };
     const call = async (): Promise<void> => {
       const answer = await agent.chat('Hello.', { headers });
       if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
@@ -136,10 +130,10 @@ async function processorTime(): Promise<{ readonly cpuMs: number; readonly objec
       for (let done = 0; done < count; done += 8) await Promise.all(Array.from({ length: 8 }, call));
     };
     await calls(200);
-    const before = cpuOf();
+    const before = cpuMs(pid);
     await calls(600);
-    const spent = (cpuOf() - before) / 600;
-    return { cpuMs: spent, objectMs: spent };
+    const spent = (cpuMs(pid) - before) / 600;
+    return { callMs: spent, objectMs: spent };
   } finally {
     await stack.close();
     rmSync(localDir, { recursive: true, force: true });

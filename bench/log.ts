@@ -4,14 +4,14 @@
 //   node bench/log.ts
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { MemData } from '@0gfoundation/0g-ts-sdk';
 import { Miniflare } from 'miniflare';
 import { buildWorker } from '../dev/gateway.ts';
-import { processes } from '../dev/processes.ts';
+import { cpuMs, residentMb, startedWorkerds } from '../dev/processes.ts';
 import { inspectHeap } from '../test/isolate-heap.ts';
 import { accounts, grow, simulatedLog, vars } from './log-simulated.ts';
 import { type Aim, median, publish, type Row, rowOf } from './report.ts';
@@ -76,9 +76,7 @@ async function startBench() {
     durableObjectsPersist: path.join(dir, 'objects'),
   });
   const { origin } = await miniflare.ready;
-  const pid = processes().find(
-    ({ parent, program }) => parent === process.pid && /workerd/.test(program),
-  )?.pid;
+  const [pid] = startedWorkerds();
   if (pid === undefined) throw new Error('no workerd');
   return {
     inspector: await miniflare.getInspectorURL(),
@@ -92,13 +90,9 @@ async function startBench() {
       return (await response.json()) as Record<string, number>;
     },
     /** Of the whole process: V8, SQLite's caches, and every object. */
-    residentMb: (): number =>
-      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024,
+    residentMb: (): number => residentMb(pid),
     /** Processor time of the whole process, milliseconds. */
-    cpuMs: (): number => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      return 10 * (Number(fields[11]) + Number(fields[12]));
-    },
+    cpuMs: (): number => cpuMs(pid),
     async close() {
       await miniflare.dispose();
       rmSync(dir, { recursive: true, force: true });

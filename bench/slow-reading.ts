@@ -1,6 +1,8 @@
 // Many clients that read slowly, all at once, and what a workerd holds meanwhile: its process, and the Worker's isolate. Linux only.
+
+import { residentMb } from '../dev/processes.ts';
 import type { Heap, IsolateHeap } from '../test/isolate-heap.ts';
-import { type RawRequest, residentMb, SlowReader } from '../test/slow-readers.ts';
+import { type RawRequest, SlowReader } from '../test/slow-readers.ts';
 
 export type Look = Heap & {
   /** Since the first client. */

@@ -28,3 +28,19 @@ function fromPs(): Process[] {
       return pid && parent && program ? [{ pid: Number(pid), parent: Number(parent), program }] : [];
     });
 }
+
+/** The workerd processes that this one started: one, but while miniflare replaces one that was killed. */
+export const startedWorkerds = (): number[] =>
+  processes()
+    .filter(({ parent, program }) => parent === process.pid && /workerd/.test(program))
+    .map(({ pid }) => pid);
+
+/** Resident memory of a whole process, megabytes. Linux only. NaN for one that has just ended. */
+export const residentMb = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+/** Processor time a whole process has taken, milliseconds. Linux only. */
+export function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return 10 * (Number(fields[11]) + Number(fields[12]));
+}

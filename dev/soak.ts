@@ -1,7 +1,7 @@
 // npm run soak -- --minutes 60 [--clients 6] [--pause 100]: the stack under steady load, with faults switched on and off, and at the
 // end an account of every request: what clients were given, what accounts have stored, what the log holds, what the vault has
 // paid. Exits 1 when anything is lost, doubled or does not add up. State and stack.json are in .local/soak, or in TALLYSTICK_LOCAL_DIR.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
@@ -12,7 +12,7 @@ import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { receiptAnchorAbi } from '../contracts-abi/generated/ReceiptAnchor.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { receiptDigest, receiptFromJson, type SignedReceipt } from '../protocol/receipt.ts';
-import { processes } from './processes.ts';
+import { residentMb, startedWorkerds } from './processes.ts';
 import { startStack } from './stack.ts';
 
 const { values: given } = parseArgs({
@@ -45,13 +45,13 @@ const stack = await startStack({
 
 /** workerd itself; miniflare starts another when it is killed. */
 function workerd(): number | undefined {
-  return processes().find(({ parent, program }) => parent === process.pid && /workerd/.test(program))?.pid;
+  return startedWorkerds()[0];
 }
 
 function residentMiB(pid: number | undefined): number {
+  if (pid === undefined) return 0;
   try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024;
+    return residentMb(pid) || 0;
   } catch {
     return 0;
   }

@@ -1,16 +1,14 @@
 import { expect } from 'vitest';
-import { processes } from '../dev/processes.ts';
+import { startedWorkerds } from '../dev/processes.ts';
 import type { Stack } from '../dev/stack.ts';
 import { until } from './money.ts';
 
 /** workerd itself, this test's. */
 function workerd(): number {
-  const found = processes().filter(
-    ({ parent, program }) => parent === process.pid && /workerd/.test(program),
-  );
+  const found = startedWorkerds();
   const [only] = found;
   if (only === undefined || found.length > 1) throw new Error(`${found.length} workerd processes`);
-  return only.pid;
+  return only;
 }
 
 /** SIGKILL: what was not on disk is gone. Returns when another one answers, over the same state. */

@@ -8,7 +8,7 @@ import { mined } from '../contracts/deploy-contract.ts';
 import { agentVaultAbi } from '../contracts-abi/generated/AgentVault.ts';
 import { identityRegistryAbi } from '../contracts-abi/generated/IdentityRegistry.ts';
 import { type Wallet, walletOf } from '../dev/clients.ts';
-import { processes } from '../dev/processes.ts';
+import { startedWorkerds } from '../dev/processes.ts';
 import type { Stack } from '../dev/stack.ts';
 import { type Observation, replaces } from '../durable-objects/chain/observation.ts';
 import { compactSignature } from '../protocol/money/claim.ts';
@@ -220,13 +220,11 @@ describe('what went wrong elsewhere', () => {
     const before = await accountOf(agent);
     const call = agent.chat('[[slow:100]] Say something long, please.', { headers, more: { stream: true } });
     await (await call).body?.getReader().read();
-    const workerd = processes().find(
-      ({ parent, program }) => parent === process.pid && /workerd/.test(program),
-    );
-    if (!workerd) throw new Error('no workerd');
-    process.kill(workerd.pid, 'SIGSTOP');
+    const [workerd] = startedWorkerds();
+    if (workerd === undefined) throw new Error('no workerd');
+    process.kill(workerd, 'SIGSTOP');
     await new Promise((resolve) => setTimeout(resolve, 5_000));
-    process.kill(workerd.pid, 'SIGCONT');
+    process.kill(workerd, 'SIGCONT');
     const after = await until(
       () => accountOf(agent),
       ({ held, sequence }) => held === 0n && sequence > before.sequence,

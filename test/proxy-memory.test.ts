@@ -3,9 +3,10 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { residentMb } from '../dev/processes.ts';
 import { inspectHeap } from './isolate-heap.ts';
 import { type ProxyStack, settled, startProxyStack } from './proxy-stack.ts';
-import { ourWorkerds, residentMb, SlowReader } from './slow-readers.ts';
+import { ourWorkerds, SlowReader } from './slow-readers.ts';
 
 const clients = 4;
 const answerMb = 128;

@@ -1,13 +1,6 @@
 // Many clients that take a long answer slowly, or not at all, and the memory of the process that serves them. Linux only.
-import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { processes } from '../dev/processes.ts';
-
-/** Resident memory of a process, in megabytes. */
-export function residentMb(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kilobytes) / 1024;
-}
 
 /** The workerd processes below this one. */
 export function ourWorkerds(): readonly number[] {

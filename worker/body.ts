@@ -1,5 +1,6 @@
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Allotment } from './in-flight.ts';
+import { joined } from './joined.ts';
 import type { Problem } from './problem.ts';
 
 /** A client still writing a body that is too long reads no answer: up to here the rest is read and thrown away. */
@@ -51,13 +52,7 @@ export async function readBody(
     clearTimeout(timer);
   }
   if (length > maxBytes) return refuse(tooLarge(maxBytes));
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    body.set(part, at);
-    at += part.length;
-  }
-  return ok(body);
+  return ok(joined(parts, length));
 
   /** Nothing more is read. */
   function give(problem: Problem): Result<never, Problem> {

@@ -7,6 +7,7 @@ import type { UpstreamError } from '../dialects/dialect.ts';
 import { anyError } from '../dialects/error-body.ts';
 import { type Ending, endingOf } from '../ending.ts';
 import type { Allotment } from '../in-flight.ts';
+import { joined } from '../joined.ts';
 import { type JsonObject, serializeJson } from '../json.ts';
 import { createMeter, parsed, type StreamMeter } from '../meter.ts';
 import type { PricedRequest } from '../priced-request.ts';
@@ -203,16 +204,6 @@ export async function attempt(
       answer: answer.value,
     });
   }
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** The priced body as this upstream spells it, under the name it has for the model. */
