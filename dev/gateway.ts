@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { Log, LogLevel, Miniflare, type WorkerOptions } from 'miniflare';
+import { Log, LogLevel, Miniflare, type ModuleDefinition, type WorkerOptions } from 'miniflare';
 
 /** The service that has the console's files. */
 const consoleName = 'console';
@@ -54,6 +54,15 @@ export async function buildWorker(
   return outDir;
 }
 
+/** A bundle's modules, the script first. Left to find them, miniflare parses all of the script at each start: a second. */
+function modulesIn(bundleDir: string): ModuleDefinition[] {
+  const wasm = readdirSync(bundleDir).filter((name) => name.endsWith('.wasm'));
+  return [
+    { type: 'ESModule', path: path.join(bundleDir, 'index.js') },
+    ...wasm.map((name): ModuleDefinition => ({ type: 'CompiledWasm', path: path.join(bundleDir, name) })),
+  ];
+}
+
 /**
  * Runs a built Worker in workerd, on the wrangler.toml that deploys, with other variables and secrets. Durable Object
  * state lives in `stateDir`.
@@ -79,10 +88,8 @@ export async function startGateway(options: {
   mkdirSync(options.stateDir, { recursive: true });
   const worker: WorkerOptions = {
     name: 'tallystick',
-    modules: true,
     modulesRoot: options.bundleDir,
-    scriptPath: path.join(options.bundleDir, 'index.js'),
-    modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
+    modules: modulesIn(options.bundleDir),
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
     ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
     // Asked for like any other service. As the Worker's own assets they would put miniflare's router before every call.
