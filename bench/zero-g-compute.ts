@@ -1,19 +1,13 @@
 // 0G Compute's own settlement, to measure beside ours: the bytecode that 0G's SDK carries (equal to mainnet's), from the npm
 // registry, deployed as 0G deploys it, behind proxies.
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { type Address, concat, type Hex, keccak256, parseAbi, parseEther, toHex } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { mined } from '../contracts/deploy-contract.ts';
 import { type ChainClient, type Wallet, walletOf } from '../dev/clients.ts';
 import { fund } from '../dev/contracts.ts';
+import { filesOf, pinned } from './npm-artifacts.ts';
 
 const sdk = '@0gfoundation/0g-compute-ts-sdk@0.9.0';
-const local = path.resolve(import.meta.dirname, '../.local/zero-g-compute');
-
-/** Only these two files of the package are used, and their bytes are pinned; nothing of it is run. */
 const factories = {
   LedgerManager: 'package/lib.commonjs/ledger/contract/typechain/factories/LedgerManager__factory.js',
   InferenceServing:
@@ -28,20 +22,11 @@ export type ZeroGBytecode = Readonly<Record<keyof typeof factories, Hex>>;
 
 /** Fetches the SDK from the npm registry and takes the two bytecodes out of it. @throws without the registry */
 export function fetchBytecode(): ZeroGBytecode {
-  rmSync(local, { recursive: true, force: true });
-  mkdirSync(local, { recursive: true });
-  const tarball = execFileSync('npm', ['pack', sdk, '--silent', '--pack-destination', local], {
-    encoding: 'utf8',
-  }).trim();
-  execFileSync('tar', ['xzf', path.join(local, tarball), '-C', local, ...Object.values(factories)]);
+  const sources = filesOf(sdk, factories);
   const bytecode = (name: keyof typeof factories): Hex => {
-    const source = readFileSync(path.join(local, factories[name]), 'utf8');
-    const [found] = /0x6080[0-9a-f]{10000,}/.exec(source) ?? [];
+    const [found] = /0x6080[0-9a-f]{10000,}/.exec(sources[name]) ?? [];
     if (found === undefined) throw new Error(`${sdk} has no bytecode for ${name}`);
-    const hash = createHash('sha256').update(found).digest('hex');
-    if (hash !== sha256[name])
-      throw new Error(`${sdk}: the bytecode of ${name} is not the one known here: ${hash}`);
-    return found as Hex;
+    return pinned(`${sdk}, ${name}`, found as Hex, sha256[name]);
   };
   return { LedgerManager: bytecode('LedgerManager'), InferenceServing: bytecode('InferenceServing') };
 }

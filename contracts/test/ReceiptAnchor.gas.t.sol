@@ -16,6 +16,7 @@ contract ReceiptAnchorGas is Fixture {
     ReceiptAnchor private anchor;
     bytes32 private empty;
     bytes32 private small;
+    bytes32 private medium;
     bytes32 private large;
     bytes32 private worst;
     bytes32 private entries;
@@ -24,11 +25,14 @@ contract ReceiptAnchorGas is Fixture {
         anchor = new ReceiptAnchor();
         empty = open("empty");
         small = open("small");
+        medium = open("medium");
         large = open("large");
         worst = open("worst");
         entries = open("entries");
         (bytes32 root,,) = ReferenceTree.fabricate(1_000, 2_000, 1);
         send(small, 1_000, root, new bytes32[](0));
+        (root,,) = ReferenceTree.fabricate(100_003, 101_007, 1);
+        send(medium, 100_003, root, new bytes32[](0));
         (root,,) = ReferenceTree.fabricate(1_000_003, 1_010_007, 1);
         send(large, 1_000_003, root, new bytes32[](0));
         (root,,) = ReferenceTree.fabricate(1_048_575, 1_058_575, 1);
@@ -56,6 +60,12 @@ contract ReceiptAnchorGas is Fixture {
         eq(proof.length, 9, "nodes");
         send(small, 2_000, root, proof);
         vm.snapshotGasLastCall("ReceiptAnchor", "anchor 1,000 -> 2,000");
+    }
+
+    function test_gas_anchor_hundred_thousands() public {
+        (, bytes32 root, bytes32[] memory proof) = ReferenceTree.fabricate(100_003, 101_007, 1);
+        send(medium, 101_007, root, proof);
+        vm.snapshotGasLastCall("ReceiptAnchor", "anchor 100,003 -> 101,007");
     }
 
     function test_gas_anchor_million() public {
