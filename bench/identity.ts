@@ -89,16 +89,19 @@ try {
     const ms = await slice(name, 1000);
     sizes.set(name, Math.max(50, Math.round((1000 * sliceMs) / ms)));
   }
-  const perSecond = new Map<string, number[]>(names.map((name) => [name, []]));
+  const took = new Map<string, number[]>(names.map((name) => [name, []]));
+  const empty: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     for (const name of names) {
-      const times = sizes.get(name) ?? 1;
-      const empty = await slice(name, 0);
-      perSecond.get(name)?.push(times / (((await slice(name, times)) - empty) / 1000));
+      empty.push(await slice(name, 0));
+      took.get(name)?.push(await slice(name, sizes.get(name) ?? 1));
     }
   }
 
-  const samplesOf = (name: string): number[] => perSecond.get(name) ?? [];
+  // What asking takes is the same for all; its median, because one slow empty slice may take longer than its neighbour's work.
+  const askingMs = median(empty);
+  const samplesOf = (name: string): number[] =>
+    (took.get(name) ?? []).map((ms) => ((sizes.get(name) ?? 1) * 1000) / (ms - askingMs));
   // Of slices that stood next to each other: what slows the machine down for a while slows both.
   const times = (name: string, other: string): number =>
     median(samplesOf(name).map((rate, round) => rate / (samplesOf(other)[round] ?? Number.NaN)));
