@@ -4,7 +4,6 @@
 // The account's real object runs here over Node's SQLite, with its writes counted as Cloudflare bills them: one for each row
 // inserted, changed or deleted, one for each key of the key-value store, one for each alarm that is set or deleted, none for a
 // dropped table; one is counted for each CREATE TABLE. The clock is the bench's own, so a month takes seconds.
-import { registerHooks } from 'node:module';
 import type { Address, Hex } from 'viem';
 import type { Outcome, Reservation } from '../durable-objects/account/ledger.ts';
 import type { Observation } from '../durable-objects/chain/observation.ts';
@@ -13,17 +12,7 @@ import { addressOfKey, signDigest } from '../protocol/ecdsa.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { voucherDigest } from '../protocol/money/voucher.ts';
 import { sqliteStorage } from '../test/sqlite-storage.ts';
-
-// The platform's module, as far as an object needs it outside the platform.
-registerHooks({
-  resolve: (specifier, context, next) =>
-    specifier === 'cloudflare:workers'
-      ? {
-          url: `data:text/javascript,${encodeURIComponent('export class DurableObject { constructor(ctx, env) { this.ctx = ctx; this.env = env; } }')}`,
-          shortCircuit: true,
-        }
-      : next(specifier, context),
-});
+import './cloudflare-workers.ts';
 
 type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
 type AccountObject = {

@@ -1,8 +1,8 @@
 // The log's own object outside workerd, where its rows can be counted and its heap be bounded.
 //
 //   node --max-old-space-size=<MB> bench/log-simulated.ts     makes a full commit on a large log, and sequences on, or dies
-import { registerHooks } from 'node:module';
 import { Simulation } from '../test/simulation.ts';
+import './cloudflare-workers.ts';
 
 const zero = `0x${'00'.repeat(20)}`;
 export const vars = {
@@ -51,15 +51,6 @@ export async function grow(
 }
 
 export async function simulatedLog() {
-  registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier === 'cloudflare:workers'
-        ? {
-            url: `data:text/javascript,${encodeURIComponent('export class DurableObject { constructor(ctx, env) { this.ctx = ctx; this.env = env; } }')}`,
-            shortCircuit: true,
-          }
-        : next(specifier, context),
-  });
   const workerFile = './log-worker.mjs';
   const { BenchLog } = (await import(workerFile)) as { BenchLog: never };
   const sim = new Simulation(vars);
