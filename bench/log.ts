@@ -4,14 +4,13 @@
 //   node bench/log.ts
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { MemData } from '@0gfoundation/0g-ts-sdk';
-import { Miniflare } from 'miniflare';
-import { buildWorker } from '../dev/gateway.ts';
 import { cpuMs, residentMb, startedWorkerds } from '../dev/processes.ts';
+import { runInWorkerd } from '../dev/workerd-script.ts';
 import { inspectHeap } from '../test/isolate-heap.ts';
 import { accounts, grow, simulatedLog, vars } from './log-simulated.ts';
 import { type Aim, median, publish, type Row, rowOf } from './report.ts';
@@ -49,43 +48,24 @@ async function rowsOfSeals(): Promise<number[]> {
 }
 
 async function startBench() {
-  const dir = mkdtempSync(path.join(tmpdir(), 'tallystick-bench-'));
-  const config = {
-    name: 'bench',
-    main: path.join(root, 'bench/log-worker.mjs'),
-    compatibility_date: '2026-07-30',
-    durable_objects: { bindings: [{ name: 'LOG', class_name: 'BenchLog' }] },
-    migrations: [{ tag: 'v1', new_sqlite_classes: ['BenchLog'] }],
-    build: { command: 'node worker/recover/build-wasm.mjs', cwd: root },
-  };
-  const configFile = path.join(dir, 'wrangler.json');
-  writeFileSync(configFile, JSON.stringify(config));
-  await buildWorker(dir, configFile);
-  const miniflare = new Miniflare({
-    host: '127.0.0.1',
-    port: 0,
-    cf: false,
-    inspectorPort: 0,
-    modules: true,
-    modulesRoot: dir,
-    scriptPath: path.join(dir, 'log-worker.js'),
-    modulesRules: [{ type: 'CompiledWasm', include: ['**/*.wasm'] }],
-    compatibilityDate: config.compatibility_date,
-    bindings: vars,
-    durableObjects: { LOG: { className: 'BenchLog', useSQLite: true } },
-    durableObjectsPersist: path.join(dir, 'objects'),
+  const stateDir = mkdtempSync(path.join(tmpdir(), 'tallystick-bench-'));
+  const script = await runInWorkerd('bench/log-worker.mjs', {
+    vars,
+    objects: { LOG: 'BenchLog' },
+    stateDir,
+    inspect: true,
   });
-  const { origin } = await miniflare.ready;
+  const { inspector } = script;
   const [pid] = startedWorkerds();
-  if (pid === undefined) throw new Error('no workerd');
+  if (pid === undefined || inspector === undefined) throw new Error('no workerd');
   return {
-    inspector: await miniflare.getInspectorURL(),
+    inspector,
     async ask(
       route: string,
       query: Readonly<Record<string, string | number>>,
     ): Promise<Record<string, number>> {
       const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, `${value}`]));
-      const response = await fetch(`${origin}${route}?${search}`, { headers: { connection: 'close' } });
+      const response = await fetch(`${script.url}${route}?${search}`, { headers: { connection: 'close' } });
       if (!response.ok) throw new Error(`${route}: ${response.status} ${await response.text()}`);
       return (await response.json()) as Record<string, number>;
     },
@@ -94,8 +74,8 @@ async function startBench() {
     /** Processor time of the whole process, milliseconds. */
     cpuMs: (): number => cpuMs(pid),
     async close() {
-      await miniflare.dispose();
-      rmSync(dir, { recursive: true, force: true });
+      await script.close();
+      rmSync(stateDir, { recursive: true, force: true });
     },
   };
 }

@@ -9,8 +9,8 @@ import { startStack } from '../dev/stack.ts';
 import { runInWorkerd } from '../dev/workerd-script.ts';
 import { inspectHeap } from '../test/isolate-heap.ts';
 import { rawAgent } from '../test/raw-agent.ts';
-import { ourWorkerds, type RawRequest } from '../test/slow-readers.ts';
-import { startScript } from './child.ts';
+import type { RawRequest } from '../test/slow-readers.ts';
+import { startScript, withPid } from './child.ts';
 import { type Aim, publish, type Row, rowOf } from './report.ts';
 import { type Reading, readSlowly } from './slow-reading.ts';
 
@@ -36,15 +36,6 @@ const asking = (prompt: string): string =>
     max_tokens: 30_000,
     messages: [{ role: 'user', content: prompt }],
   });
-
-/** Runs `start`, and finds the workerd that it started. */
-async function withPid<T>(start: () => Promise<T>): Promise<{ readonly started: T; readonly pid: number }> {
-  const before = new Set(ourWorkerds());
-  const started = await start();
-  const pid = ourWorkerds().find((one) => !before.has(one));
-  if (pid === undefined) throw new Error('no workerd was started');
-  return { started, pid };
-}
 
 function printSeries(what: string, { looks }: Reading): void {
   console.log(`\n${what}\n\n  second  resident  heap used  embedder  buffers  held  taken (MB)`);
