@@ -3,9 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Report, table } from './report.ts';
+import { type Report, tables } from './report.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
+/** Written by hand, beside the generated page: profiles, and optimisations with before and after. */
+const performance = 'performance.md';
 const resultOf = (name: string): string => path.join(import.meta.dirname, `results/${name}.json`);
 
 /** @returns the page’s path. Benches that never ran here are named as such, not left out. */
@@ -47,6 +49,12 @@ function lines(
       ({ bench, aim, seen, met, because }) =>
         `| ${bench} | ${aim} | ${seen} | ${met ? 'met' : `**not met**${because === undefined ? '' : `: ${because}`}`} |`,
     ),
+    ...(existsSync(path.join(root, 'docs', performance))
+      ? [
+          '',
+          `Where a request’s time goes, and what was made faster, with before and after: [${performance}](${performance}).`,
+        ]
+      : []),
     ...reports.flatMap(({ report, day }) => [
       '',
       `## ${report.title}`,
@@ -55,7 +63,7 @@ function lines(
       '',
       ...report.method.map((sentence) => `* ${sentence}`),
       '',
-      ...table(report.rows),
+      ...tables(report.rows),
     ]),
   ];
 }

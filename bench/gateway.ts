@@ -1,217 +1,180 @@
-// First byte, latency and requests per second of this gateway, its objects' state on tmpfs and on disk, beside the upstream itself, a
-// bare Worker that passes everything through, and Portkey's open-source gateway. All in one run, in turns, on one machine.
+// First byte, latency, requests per second and processor time of this gateway, its objects' state on tmpfs and on disk, beside the
+// upstream itself, a bare Worker that passes everything through, and Portkey's open-source gateway. All in one run, in turns, on one
+// machine.
 //
 //   node bench/gateway.ts
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { parseEther } from 'viem';
-import { buildWorker } from '../dev/gateway.ts';
-import { type Stack, startStack } from '../dev/stack.ts';
-import { runInWorkerd } from '../dev/workerd-script.ts';
-import { startScript } from './child.ts';
-import { type Answered, askAll, type Prepared, prepared } from './load.ts';
-import { type Payer, payerOf } from './paid-requests.ts';
-import { startPortkey } from './peers.ts';
-import { type Aim, median, publish, type Row, rowOf } from './report.ts';
+import type { LocalAgent } from '../dev/stack.ts';
+import { type Field, good, startContenders, type Where } from './contenders.ts';
+import { askAll } from './load.ts';
+import { registerMany } from './many-agents.ts';
+import { oneOfEach } from './paid-requests.ts';
+import { type Aim, publish, type Row, rowOf } from './report.ts';
+import {
+  ask,
+  type Measured,
+  measure,
+  middle,
+  none,
+  note,
+  question,
+  rowsOf,
+  type Setting,
+  say,
+} from './rounds.ts';
 
 const rounds = 4;
-const connections = 16;
-/** Requests of one throughput measurement; streams of one first-byte measurement. */
-const requests = 1_200;
-const streams = 100;
+const agentCount = 1_000;
+const places: readonly Where[] = ['disk', 'tmpfs'];
 
-const local = path.resolve(import.meta.dirname, '../.local');
-mkdirSync(local, { recursive: true });
+/** `keys`: with session keys too. The busiest that all take part in is first, so that all compilers have done their work after it. */
+const settings: readonly (Setting & { readonly keys: boolean })[] = [
+  { name: '16 connections', connections: 16, requests: 1_200, streams: 160, keys: true },
+  { name: '1 connection', connections: 1, requests: 200, streams: 100, keys: true },
+  { name: '64 connections', connections: 64, requests: 640, streams: 192, keys: false },
+  {
+    name: '16 connections, prompts of 200 KB',
+    connections: 16,
+    prompt: 200_000,
+    requests: 160,
+    streams: 48,
+    keys: false,
+  },
+];
 
-const question = (stream: boolean): string =>
-  JSON.stringify({
-    model: 'qwen-plus',
-    stream,
-    max_tokens: 200,
-    messages: [
-      { role: 'system', content: 'You are a helpful assistant. Answer in one sentence.' },
-      { role: 'user', content: 'What is a tally stick, and why was it split in two?' },
-    ],
-  });
+const besideOthers = (measured: Measured): Parameters<typeof rowsOf>[2] => ({
+  perSecond: (mine) => `${(mine / middle(measured, 'Portkey', 'perSecond')).toFixed(2)} x Portkey`,
+  cpuMs: (mine) => `${(mine / middle(measured, 'Portkey', 'cpuMs')).toFixed(2)} x Portkey`,
+  firstByteMs: (mine) => `+${(mine - middle(measured, 'direct', 'firstByteMs')).toFixed(2)} ms`,
+});
 
-/** One way to the same upstream. */
-type Contender = {
-  readonly what: string;
-  readonly url: string;
-  readonly prepare: (body: string, count: number) => Promise<Prepared[]>;
-  readonly good: (answer: Answered) => boolean;
-};
+/** A thousand agents: the first call that each of them ever makes, then one call of each, in turns. */
+async function thousandAgents({ ours }: Field): Promise<Row[]> {
+  const group = `${agentCount.toLocaleString('en')} agents: whole answers over 16 connections, streams one at a time`;
+  const deposit = parseEther('100');
+  const agents: Record<Where, LocalAgent[]> = { disk: [], tmpfs: [] };
+  for (const where of places) {
+    agents[where] = await registerMany(ours[where].stack, agentCount, deposit);
+    say(`${agentCount} agents registered and funded, state on ${where}`);
+  }
+  const row = (what: string, where: Where): string => `${what}, state on ${where}`;
+  const [first, known] = ['an agent’s first call', 'a call of each'];
+  const measured = none([first, known].flatMap((what) => places.map((where) => row(what, where))));
+  const askOnce = async (
+    what: string,
+    where: Where,
+    streaming: readonly LocalAgent[],
+    whole: readonly LocalAgent[],
+    voucher?: bigint,
+  ): Promise<void> => {
+    const { stack, signed } = ours[where];
+    const seen = await ask(
+      signed,
+      { calls: await oneOfEach(stack, whole, question(false), voucher), connections: 16 },
+      { calls: await oneOfEach(stack, streaming, question(true), voucher), connections: 1 },
+    );
+    note(measured, row(what, where), seen);
+  };
 
-const answeredOk = ({ status, text }: Answered): boolean => status === 200 && text.includes('tally stick');
-const answeredPaid = (answer: Answered): boolean =>
-  answeredOk(answer) && /tallystick-receipt/i.test(answer.text);
-/** A stream's words come apart. */
-const streamed = ({ status, text }: Answered): boolean => status === 200 && text.includes('[DONE]');
-const streamedPaid = (answer: Answered): boolean =>
-  streamed(answer) && answer.text.includes('tallystick-receipt');
+  // Each agent is new once: a part of them in each round.
+  const part = agentCount / rounds;
+  const alone = 25;
+  for (let round = 0; round < rounds; round += 1) {
+    for (const where of places) {
+      const some = agents[where].slice(round * part, (round + 1) * part);
+      await askOnce(first, where, some.slice(0, alone), some.slice(alone), deposit);
+    }
+    say(`${agentCount} agents, their first calls: part ${round + 1} of ${rounds}`);
+  }
+  for (let round = 0; round < rounds; round += 1) {
+    for (const where of places) await askOnce(known, where, agents[where].slice(0, alone), agents[where]);
+    say(`${agentCount} agents, a call of each: round ${round + 1} of ${rounds}`);
+  }
+  return rowsOf(group, measured);
+}
 
-const repeated =
-  (url: string, headers: Readonly<Record<string, string>>): Contender['prepare'] =>
-  async (body, count) =>
-    Array<Prepared>(count).fill(prepared(`${url}/v1/chat/completions`, headers, body));
+/** The first call to a gateway that has just been started, over the state it had. */
+async function afterStart({ ours }: Field): Promise<Row[]> {
+  const group = 'This gateway just started, 1 connection';
+  const rows: Row[] = [];
+  for (const where of places) {
+    const { stack, signed } = ours[where];
+    const first: number[] = [];
+    const second: number[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      await stack.restartGateway();
+      const calls = await signed.prepare(question(true), 2);
+      const { answers } = await askAll(signed.url, calls, 1, good(signed, true));
+      first.push(answers[0]?.firstByteMs ?? Number.NaN);
+      second.push(answers[1]?.firstByteMs ?? Number.NaN);
+      say(`after a start, state on ${where}: round ${round + 1} of ${rounds}`);
+    }
+    const of = `state on ${where}`;
+    rows.push(
+      { ...rowOf('first streamed byte, first call', 'ms', first), group, of },
+      { ...rowOf('first streamed byte, second call', 'ms', second), group, of },
+    );
+  }
+  return rows;
+}
+
+function aimsOf(measured: ReadonlyMap<string, Measured>): Aim[] {
+  const [one, sixteen] = [measured.get('1 connection'), measured.get('16 connections')];
+  const added = (what: string): number =>
+    middle(one, what, 'firstByteMs') - middle(one, 'direct', 'firstByteMs');
+  const theirs = added('Portkey');
+  const [onTmpfs, onDisk] = [added('this, signed, state on tmpfs'), added('this, signed, state on disk')];
+  const byte: Aim = {
+    aim: 'first streamed byte: adds at most a tenth of what Portkey adds (state on tmpfs)',
+    seen: `+${onTmpfs.toFixed(2)} ms beside +${theirs.toFixed(2)} ms, ${(onTmpfs / theirs).toFixed(3)} of it; on disk ${(onDisk / theirs).toFixed(3)}`,
+    met: onTmpfs <= theirs / 10,
+  };
+  const speed = (other: string, least: number): Aim => {
+    const times = (what: string): number =>
+      middle(sixteen, what, 'perSecond') / middle(sixteen, other, 'perSecond');
+    const ours = times('this, signed, state on tmpfs');
+    const others = ['this, signed, state on disk', 'this, session key, state on tmpfs'].map(
+      (what) => `${what.replace('this, ', '')} ${times(what).toFixed(2)}`,
+    );
+    return {
+      aim: `requests per second: at least ${least} times ${other === 'Portkey' ? 'Portkey’s' : 'a bare Worker’s'} (signed, state on tmpfs)`,
+      seen: `${ours.toFixed(2)} times; ${others.join(', ')}`,
+      met: ours >= least,
+      ...(ours >= least
+        ? {}
+        : { because: 'a call is verified, held, captured and receipted here; there it is passed on' }),
+    };
+  };
+  return [byte, speed('Portkey', 1.5), speed('bare Worker', 0.5)];
+}
 
 async function bench(): Promise<void> {
-  const closers: (() => unknown)[] = [];
+  const field = await startContenders();
   try {
-    const upstream = await startScript('upstream.ts');
-    closers.push(upstream.close);
-    const bundleDir = mkdtempSync(path.join(local, 'bench-bundle-'));
-    closers.push(() => rmSync(bundleDir, { recursive: true, force: true }));
-    await buildWorker(bundleDir);
-    const stackOn = async (folder: string): Promise<Stack> => {
-      mkdirSync(folder, { recursive: true });
-      const localDir = mkdtempSync(path.join(folder, 'tallystick-bench-'));
-      closers.push(() => rmSync(localDir, { recursive: true, force: true }));
-      const stack = await startStack({
-        localDir,
-        bundleDir,
-        agents: 1,
-        direct: true,
-        deposit: parseEther('1000'),
-        // As wrangler.toml deploys it: what a stack does every second for impatient tests would be measured too.
-        chain: { watchEverySeconds: 15, settlement: { everySeconds: 43_200 } },
-        vars: {
-          SEAL_EVERY_SECONDS: '30',
-          PUBLISH_EVERY_SECONDS: '600',
-          MERGE_DELAY_SECONDS: '3600',
-          UPSTREAMS: JSON.stringify([{ name: 'bench', dialect: 'dashscope', baseUrl: `${upstream.url}/v1` }]),
-        },
-      });
-      closers.push(() => stack.close());
-      return stack;
-    };
-    const onDisk = await stackOn(local);
-    const onTmpfs = await stackOn('/dev/shm');
-    const bare = await runInWorkerd('bench/passthrough.ts', { direct: true });
-    closers.push(bare.close);
-    const portkey = await startPortkey();
-    closers.push(portkey.close);
-
-    const json = { 'content-type': 'application/json' };
-    const payers: [Stack, Payer][] = [
-      [onDisk, await payerOf(onDisk)],
-      [onTmpfs, await payerOf(onTmpfs)],
-    ];
-    const [disk, tmpfs] = payers.map(([{ gatewayUrl: url }, payer]) => ({ url, payer }));
-    if (!disk || !tmpfs) throw new Error('there are two stacks');
-    const contenders: Contender[] = [
-      { what: 'direct', url: upstream.url, prepare: repeated(upstream.url, json), good: answeredOk },
-      {
-        what: 'bare Worker',
-        url: bare.url,
-        prepare: repeated(bare.url, { ...json, 'x-upstream': upstream.url }),
-        good: answeredOk,
-      },
-      { what: 'this, signed, state on disk', url: disk.url, prepare: disk.payer.signed, good: answeredPaid },
-      {
-        what: 'this, signed, state on tmpfs',
-        url: tmpfs.url,
-        prepare: tmpfs.payer.signed,
-        good: answeredPaid,
-      },
-      {
-        what: 'this, session key, state on disk',
-        url: disk.url,
-        prepare: async (body, count) => disk.payer.byKey(body, count),
-        good: answeredPaid,
-      },
-      {
-        what: 'this, session key, state on tmpfs',
-        url: tmpfs.url,
-        prepare: async (body, count) => tmpfs.payer.byKey(body, count),
-        good: answeredPaid,
-      },
-      {
-        what: 'Portkey',
-        url: portkey.url,
-        prepare: repeated(portkey.url, { ...json, ...portkey.headers(upstream.url) }),
-        good: answeredOk,
-      },
-    ];
-
-    const perSecond = new Map<string, number[]>(contenders.map(({ what }) => [what, []]));
-    const latencyMs = new Map<string, number[]>(contenders.map(({ what }) => [what, []]));
-    const firstByteMs = new Map<string, number[]>(contenders.map(({ what }) => [what, []]));
-    // Round 0 warms everything up and is not counted.
-    for (let round = 0; round <= rounds; round += 1) {
-      for (const { what, url, prepare, good } of contenders) {
-        const calls = await prepare(question(false), round === 0 ? requests / 4 : requests);
-        const { seconds, answers } = await askAll(url, calls, connections, good);
-        const opened = await prepare(question(true), round === 0 ? streams / 4 : streams);
-        const one = await askAll(url, opened, 1, good === answeredPaid ? streamedPaid : streamed);
-        if (round === 0) continue;
-        perSecond.get(what)?.push(calls.length / seconds);
-        latencyMs.get(what)?.push(median(answers.map(({ totalMs }) => totalMs)));
-        firstByteMs.get(what)?.push(median(one.answers.map((answer) => answer.firstByteMs)));
-      }
-      console.log(round === 0 ? 'warm' : `round ${round} of ${rounds}`);
+    const measured = new Map<string, Measured>();
+    for (const setting of settings) {
+      const some = field.contenders.filter(({ what }) => setting.keys || !what.includes('session key'));
+      measured.set(setting.name, await measure(some, setting, rounds));
     }
-
-    const of = (figures: ReadonlyMap<string, number[]>, what: string): number[] => figures.get(what) ?? [];
-    const middle = (figures: ReadonlyMap<string, number[]>, what: string) => median(of(figures, what));
-    const rows: Row[] = contenders.flatMap(({ what }) => {
-      const added = middle(firstByteMs, what) - middle(firstByteMs, 'direct');
-      const speed = middle(perSecond, what) / middle(perSecond, 'Portkey');
-      return [
-        rowOf(
-          `requests per second, ${connections} connections: ${what}`,
-          '/s',
-          of(perSecond, what),
-          `${speed.toFixed(2)} x Portkey`,
-        ),
-        rowOf(`latency then, p50: ${what}`, 'ms', of(latencyMs, what)),
-        rowOf(
-          `first streamed byte, one connection, p50: ${what}`,
-          'ms',
-          of(firstByteMs, what),
-          `+${added.toFixed(2)} ms`,
-        ),
-      ];
-    });
-    const order = ['requests', 'latency', 'first'];
-    const rank = ({ what }: Row): number => order.findIndex((word) => what.startsWith(word));
-
-    const aims: Aim[] = ['disk', 'tmpfs'].flatMap((where) => {
-      const what = `this, signed, state on ${where}`;
-      const added = middle(firstByteMs, what) - middle(firstByteMs, 'direct');
-      const theirs = middle(firstByteMs, 'Portkey') - middle(firstByteMs, 'direct');
-      const speed = middle(perSecond, what) / middle(perSecond, 'Portkey');
-      return [
-        {
-          aim: `first byte, state on ${where}: adds at most a tenth of what Portkey adds`,
-          seen: `+${added.toFixed(2)} ms beside +${theirs.toFixed(2)} ms, ${(added / theirs).toFixed(3)} of it`,
-          met: added <= theirs / 10,
-        },
-        {
-          aim: `requests per second, state on ${where}: at least 1.5 times Portkey's`,
-          seen: `${speed.toFixed(2)} times`,
-          met: speed >= 1.5,
-          ...(speed >= 1.5
-            ? {}
-            : { because: 'a call is verified, held, captured and receipted here; there it is passed on' }),
-        },
-      ];
-    });
-
+    const rows = [...measured].flatMap(([name, seen]) => rowsOf(name, seen, besideOthers(seen)));
+    // The thousand last: what their accounts have to do by themselves would be in every other figure.
+    rows.push(...(await afterStart(field)), ...(await thousandAgents(field)));
     publish({
       name: 'gateway',
       title: 'The gateway beside others',
       method: [
-        `${rounds} rounds of ${requests} whole answers over ${connections} connections and ${streams} streams over one, contenders in turns; load, upstream and contenders share the machine.`,
-        "The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead. Both Workers are reached at workerd's own socket.",
-        "This gateway's requests are signed (ERC-8128) and paid by one agent, made before they are sent; each answer has to carry its receipt. Holds and captures are durable as in production.",
+        `${rounds} rounds in each setting, contenders in turns; load, upstream and contenders share the machine. A round is ${settings.map(({ name, requests, streams }) => `${requests} whole answers and ${streams} streams (${name})`).join(', ')}. What is not in the tables was not measured: session keys at 1 and 16 connections only, 200 KB at 16 only.`,
+        'Where nothing else is said, all calls are of one agent. The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead. Both Workers are reached at workerd’s own socket.',
+        'This gateway’s requests are signed (ERC-8128) and paid, made before they are sent; each answer has to carry its receipt. Holds and captures are durable as in production.',
+        'Processor time is of the contender’s own process (workerd with all objects, chain watching, sealing; Portkey’s Node), user and system, over the whole answers; for "direct" it is the upstream’s.',
+        `The thousand agents were registered and funded before, by transactions of their own. An agent’s first call makes its account, reads its identity and deposit from the chain and takes its voucher; a call of each is one of every agent, so that no account is asked twice in a row; what was read from the chain more than a minute before is read again. First calls come once an agent, so each round has a quarter of them.`,
         'The others neither authenticate, meter, charge nor sign. Portkey (1.15.2, on Node, with @hono/node-server 1.13.8: with newer ones it answers streams with 500) waits 25 ms before it sends the first chunk of a stream.',
       ],
-      rows: rows.toSorted((a, b) => rank(a) - rank(b)),
-      aims,
+      rows,
+      aims: aimsOf(measured),
     });
   } finally {
-    for (const close of closers.toReversed()) await close();
+    await field.close();
   }
 }
 

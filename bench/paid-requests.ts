@@ -1,6 +1,6 @@
 // Requests that are really signed and paid, made before they are sent: what is measured is the gateway, not the signing.
 import { parseEther } from 'viem';
-import type { Stack } from '../dev/stack.ts';
+import type { LocalAgent, Stack } from '../dev/stack.ts';
 import { type RawAgent, rawAgent } from '../test/raw-agent.ts';
 import { type Prepared, prepared } from './load.ts';
 
@@ -13,11 +13,11 @@ export type Payer = {
   readonly byKey: (body: string, count: number) => Prepared[];
 };
 
-/** An agent of the stack with its voucher handed in and a session key made. */
-export async function payerOf(stack: Stack, number = 0): Promise<Payer> {
+/** The stack's first agent with its voucher handed in and a session key made. */
+export async function payerOf(stack: Stack): Promise<Payer> {
   const { gatewayUrl } = stack;
-  const first = stack.agents[number];
-  if (!first) throw new Error(`the stack has no agent ${number}`);
+  const [first] = stack.agents;
+  if (!first) throw new Error('the stack has no agent');
   const agent = rawAgent(stack, first);
   const voucher = await agent.payment(parseEther('1000'));
   await expectOk(agent.chat('Take this voucher.', { headers: voucher }));
@@ -34,6 +34,22 @@ export async function payerOf(stack: Stack, number = 0): Promise<Payer> {
       return Array<Prepared>(count).fill(prepared(gatewayUrl + path, headers, body));
     },
   };
+}
+
+/** One signed request of each agent; with its voucher where it is the agent's first. Good for a minute. */
+export async function oneOfEach(
+  stack: Stack,
+  agents: readonly LocalAgent[],
+  body: string,
+  voucher?: bigint,
+): Promise<Prepared[]> {
+  const requests: Prepared[] = [];
+  for (const local of agents) {
+    const agent = rawAgent(stack, local);
+    const headers = voucher === undefined ? {} : await agent.payment(voucher);
+    requests.push(prepared(stack.gatewayUrl + path, await agent.sign('POST', path, { body, headers }), body));
+  }
+  return requests;
 }
 
 async function sessionKey(agent: RawAgent): Promise<string> {

@@ -9,6 +9,7 @@ const server = path.join(folder, 'node_modules/@portkey-ai/gateway/build/start-s
 
 export type Portkey = {
   readonly url: string;
+  readonly pid: number;
   /** What tells it where to go. */
   readonly headers: (upstreamUrl: string) => Readonly<Record<string, string>>;
   readonly close: () => void;
@@ -24,6 +25,7 @@ export async function startPortkey(): Promise<Portkey> {
     stdio: 'ignore',
     env: { ...process.env, NODE_ENV: 'production' },
   });
+  if (child.pid === undefined) throw new Error('Portkey’s gateway has no process id');
   const url = `http://127.0.0.1:${port}`;
   for (let tries = 0; ; tries += 1) {
     const up = await fetch(url).then(
@@ -36,6 +38,7 @@ export async function startPortkey(): Promise<Portkey> {
   }
   return {
     url,
+    pid: child.pid,
     headers: (upstreamUrl) => ({
       'x-portkey-provider': 'openai',
       'x-portkey-custom-host': `${upstreamUrl}/v1`,

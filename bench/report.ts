@@ -16,6 +16,10 @@ export type Row = {
   readonly samples: number;
   /** What it is beside the bench's yardstick, such as "0.52 x direct". */
   readonly ratio?: string;
+  /** What it was measured under, where a bench has several tables: rows that follow each other with the same one share a table. */
+  readonly group?: string;
+  /** Whose it is. A group whose rows all say so is printed with a line for each of them and a column for each quantity. */
+  readonly of?: string;
 };
 
 /** What was aimed at, what was seen, and the reason where it was missed. */
@@ -69,17 +73,53 @@ export function figure(value: number): string {
     : value.toLocaleString('en', { maximumSignificantDigits: 3 });
 }
 
-/** The rows as lines of a Markdown table, also read well in a terminal. */
-export function table(rows: readonly Row[]): string[] {
-  const cells = rows.map(({ what, unit, median: middle, min, max, samples, ratio }) => [
-    what,
-    `${figure(middle)} ${unit}`,
-    samples === 1 ? '' : `${figure(min)} - ${figure(max)}`,
-    ratio ?? '',
+/** The rows as lines of Markdown, a table for each group; also read well in a terminal. */
+export function tables(rows: readonly Row[]): string[] {
+  const groups: Row[][] = [];
+  for (const row of rows) {
+    const last = groups.at(-1);
+    if (last !== undefined && last[0]?.group === row.group) last.push(row);
+    else groups.push([row]);
+  }
+  return groups.flatMap((some, at) => {
+    const title = some[0]?.group;
+    return [...(at > 0 ? [''] : []), ...(title === undefined ? [] : [`### ${title}`, '']), ...table(some)];
+  });
+}
+
+function table(rows: readonly Row[]): string[] {
+  if (rows.every(({ of }) => of !== undefined)) return matrix(rows);
+  return aligned([
+    ['what', 'median', 'spread', 'beside'],
+    ...rows.map(({ what, unit, median: middle, min, max, samples, ratio }) => [
+      what,
+      `${figure(middle)} ${unit}`,
+      samples === 1 ? '' : `${figure(min)} - ${figure(max)}`,
+      ratio ?? '',
+    ]),
   ]);
-  const head = ['what', 'median', 'spread', 'beside'];
+}
+
+/** One cell a row: median, spread, and what it is beside the yardstick. */
+function matrix(rows: readonly Row[]): string[] {
+  const columns = [...new Set(rows.map(({ what, unit }) => `${what}, ${unit}`))];
+  const lines = [...new Set(rows.map(({ of }) => of ?? ''))];
+  const cell = (line: string, column: string): string => {
+    const row = rows.find(({ of, what, unit }) => of === line && `${what}, ${unit}` === column);
+    if (row === undefined) return '';
+    const { median: middle, min, max, samples, ratio } = row;
+    const spread = samples === 1 ? '' : ` (${figure(min)} - ${figure(max)})`;
+    return `${figure(middle)}${spread}${ratio === undefined ? '' : `; ${ratio}`}`;
+  };
+  return aligned([
+    ['median (spread); beside', ...columns],
+    ...lines.map((line) => [line, ...columns.map((column) => cell(line, column))]),
+  ]);
+}
+
+function aligned([head = [], ...cells]: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, i) =>
-    Math.max(title.length, ...cells.map((cell) => [...(cell[i] ?? '')].length)),
+    Math.max([...title].length, ...cells.map((cell) => [...(cell[i] ?? '')].length)),
   );
   const line = (cell: readonly string[]): string =>
     `| ${cell.map((text, i) => text + ' '.repeat((widths[i] ?? 0) - [...text].length)).join(' | ')} |`;
@@ -88,7 +128,7 @@ export function table(rows: readonly Row[]): string[] {
 
 /** Prints a report and keeps it for docs/benchmarks.md. */
 export function publish(report: Report): void {
-  console.log(`\n${report.title}\n\n${table(report.rows).join('\n')}\n`);
+  console.log(`\n${report.title}\n\n${tables(report.rows).join('\n')}\n`);
   for (const { aim, seen, met, because } of report.aims) {
     console.log(
       `${met ? 'met    ' : 'NOT MET'}  ${aim}: ${seen}${because === undefined ? '' : ` (${because})`}`,
