@@ -10,17 +10,6 @@ import { parseTilePath } from '../protocol/log/tile-path.ts';
 import { type Receipt, receiptDigest, type SignedReceipt, signReceipt } from '../protocol/receipt.ts';
 import { type LogRun, startWorld, type World } from './log-world.ts';
 
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-
 let world: World;
 let run: LogRun;
 let served: {

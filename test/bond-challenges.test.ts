@@ -12,17 +12,6 @@ import { evidenceOfOverdue } from '../protocol/evidence/overdue-receipt.ts';
 import { type Receipt, receiptDigest, signReceipt } from '../protocol/receipt.ts';
 import { type LogRun, startWorld, type World } from './log-world.ts';
 
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-
 const terms = { penalty: parseEther('2'), challengeBond: parseEther('0.5'), mergeDelay: 3_600, grace: 60 };
 const answerWindow = 7_200;
 const deposit = parseEther('10');

@@ -60,9 +60,24 @@ function treeHash(entries: readonly Uint8Array[]): Uint8Array {
   return sha256(Uint8Array.of(1), treeHash(entries.slice(0, k)), treeHash(entries.slice(k)));
 }
 
+/** The same key, which computes once whether a signature is one of a text: a log's proofs all carry its checkpoint's signatures. */
+function remembering(key: NoteKey): NoteKey {
+  const known = new Map<string, boolean>();
+  return {
+    ...key,
+    verify(text, signature) {
+      const pair = `${text}\n${toHex(signature)}`;
+      const verdict = known.get(pair) ?? key.verify(text, signature);
+      known.set(pair, verdict);
+      return verdict;
+    },
+  };
+}
+
 export async function checkLog(
-  log: LogUnderTest,
+  given: LogUnderTest,
 ): Promise<{ readonly anchors: number; readonly size: number }> {
+  const log = { ...given, keys: given.keys.map(remembering) };
   const { reader, anchor, logId, fromBlock } = log;
 
   // The chain: every anchor begins where the one before ended.

@@ -5,17 +5,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { walletOf } from '../dev/clients.ts';
 import { type LogRun, startWorld, type World } from './log-world.ts';
 
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-
 let world: World;
 beforeAll(async () => {
   world = await startWorld();

@@ -4,17 +4,6 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type LogRun, startWorld, type World } from './log-world.ts';
 import type { Fault } from './simulation.ts';
 
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-
 const long = Number(process.env['LONG'] ?? 1);
 vi.setConfig({ testTimeout: 120_000 * long });
 

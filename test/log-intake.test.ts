@@ -1,16 +1,5 @@
 // Intakes: many accounts' appends in few calls to the log, each account answered for itself.
-import { beforeEach, expect, test, vi } from 'vitest';
-
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
+import { beforeEach, expect, test } from 'vitest';
 
 import { vars } from '../bench/log-simulated.ts';
 import { intakeOf } from '../durable-objects/log/intake-of.ts';

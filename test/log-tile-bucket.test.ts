@@ -10,17 +10,6 @@ import { decodeEntries } from '../protocol/log/entry-bundle.ts';
 import type { TileName } from '../protocol/log/tile-path.ts';
 import { type LogRun, startWorld, type World } from './log-world.ts';
 
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-
 const sha256 = (...parts: readonly Uint8Array[]): Uint8Array =>
   new Uint8Array(createHash('sha256').update(Buffer.concat(parts)).digest());
 

@@ -5,17 +5,6 @@ import { zeroGDaLayer } from '../durable-objects/da/zero-g-da.ts';
 import type { DaReference } from '../protocol/zero-g/da-reference.ts';
 import { type LogRun, startWorld, type World } from './log-world.ts';
 
-vi.mock('cloudflare:workers', () => ({
-  DurableObject: class {
-    ctx: unknown;
-    env: unknown;
-    constructor(ctx: unknown, env: unknown) {
-      this.ctx = ctx;
-      this.env = env;
-    }
-  },
-}));
-
 let world: World;
 let sideCar: DaSideCar;
 beforeAll(async () => {
