@@ -7,8 +7,8 @@ import type { Hashes } from '../protocol/identity/hashes.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { fieldLinesOfHeaders, type ReadRequest, targetOf } from '../protocol/identity/received-request.ts';
 import { type Recover, recoverWithNoble } from '../protocol/identity/recover.ts';
-import { platformHashes } from '../worker/recover/platform-hashes.ts';
-import { recoverWithWasm } from '../worker/recover/recover-with-wasm.ts';
+import { platformHashes } from '../worker/compiled/platform-hashes.ts';
+import { recoverWithWasm } from '../worker/compiled/recover-with-wasm.ts';
 import { recoverWithOx } from './ox-recover.ts';
 
 /** A signed request as it would arrive, and the clock it is judged by. */

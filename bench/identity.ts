@@ -5,10 +5,6 @@
 //
 // All cases take turns in short slices within one run, and the median slice counts, so that what else the machine does touches
 // all alike.
-import { writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { privateKeyToAccount } from 'viem/accounts';
 import { runInWorkerd } from '../dev/workerd-script.ts';
 import { signRequest } from '../protocol/identity/sign-request.ts';
@@ -22,13 +18,6 @@ const sliceMs = 25;
 const chainId = 16_602;
 const now = 1_800_000_000;
 const aim = 8;
-
-// The peer's module, decoded: workerd compiles none at run time.
-const ox = path.dirname(createRequire(import.meta.url).resolve('ox/wasm/Secp256k1'));
-const { wasmBase64 } = (await import(pathToFileURL(path.join(ox, 'internal/secp256k1.wasm.js')).href)) as {
-  readonly wasmBase64: string;
-};
-writeFileSync(path.join(import.meta.dirname, 'ox-secp256k1.wasm'), Buffer.from(wasmBase64, 'base64'));
 
 const requests = await Promise.all(
   Array.from({ length: signers }, async (_, i): Promise<SignedRequest> => {

@@ -1,9 +1,9 @@
-/// <reference path="../worker/recover/wasm-module.d.ts" />
+/// <reference path="../worker/compiled/wasm-module.d.ts" />
 // The peer of our recovery: libsecp256k1 in WebAssembly, as ox carries it and as the gateway once ran it.
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Recover } from '../protocol/identity/recover.ts';
-import { keccak256 } from '../worker/recover/keccak256.ts';
-import compiled from './ox-secp256k1.wasm';
+import { keccak256 } from '../worker/compiled/keccak256.ts';
+import compiled from '../worker/compiled/libsecp256k1.wasm';
 
 /** Pointers are byte offsets; 1 is success. */
 type Exports = {

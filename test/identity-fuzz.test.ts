@@ -16,8 +16,8 @@ import type { ReceivedRequest } from '../protocol/identity/received-request.ts';
 import { STATUS_OF_CODE } from '../protocol/identity/refusal.ts';
 import { signRequest } from '../protocol/identity/sign-request.ts';
 import { parseDictionary, serializeDictionary } from '../protocol/identity/structured-field.ts';
-import { compiledKeccak256 } from '../worker/recover/compiled-hash.ts';
-import { compiledRecover } from '../worker/recover/compiled-recover.ts';
+import { compiledKeccak256 } from '../worker/compiled/compiled-hash.ts';
+import { compiledRecover } from '../worker/compiled/compiled-recover.ts';
 
 const long = Number(process.env['LONG'] ?? 1);
 const requestCases = long > 1 ? Math.max(1_000_000, 50_000 * long) : 20_000;
@@ -90,7 +90,7 @@ function mutated(text: string, next: Random): string {
   return after;
 }
 
-const folder = path.resolve(import.meta.dirname, '../worker/recover');
+const folder = path.resolve(import.meta.dirname, '../worker/compiled');
 const moduleOf = (name: string) => new WebAssembly.Module(readFileSync(path.join(folder, `${name}.wasm`)));
 const keccak256 = compiledKeccak256(moduleOf('hashes'));
 

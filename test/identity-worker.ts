@@ -5,8 +5,8 @@ import { verifyRequest } from '../protocol/identity/erc8128.ts';
 import { plainHashes } from '../protocol/identity/hashes.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { recoverWithNoble } from '../protocol/identity/recover.ts';
-import { platformHashes } from '../worker/recover/platform-hashes.ts';
-import { recoverWithWasm } from '../worker/recover/recover-with-wasm.ts';
+import { platformHashes } from '../worker/compiled/platform-hashes.ts';
+import { recoverWithWasm } from '../worker/compiled/recover-with-wasm.ts';
 
 export type VerifyAsk = {
   readonly method: string;

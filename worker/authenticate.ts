@@ -14,11 +14,11 @@ import { isSessionKey, parseSessionKey, sessionKeyAuthorization } from '../proto
 import { authorizationKinds } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Call } from './call.ts';
+import { platformHashes } from './compiled/platform-hashes.ts';
+import { recoverWithWasm } from './compiled/recover-with-wasm.ts';
 import { contractAccountOf } from './contract-account.ts';
 import { sessionKeyProblem, signatureProblem } from './identity-problem.ts';
 import type { Problem } from './problem.ts';
-import { platformHashes } from './recover/platform-hashes.ts';
-import { recoverWithWasm } from './recover/recover-with-wasm.ts';
 import { type RouteKind, routePolicy } from './route-policy.ts';
 
 /** A call by somebody. Whether they may speak for the agent is decided in the agent's account. */

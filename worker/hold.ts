@@ -8,7 +8,6 @@ import type { StoredReceipt } from '../durable-objects/account/account-rows.ts';
 import type { KeptAnswer, Outcome, Refusal, Reservation } from '../durable-objects/account/ledger.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
 import { receiptKeyAt } from '../durable-objects/config.ts';
-import { signDigest } from '../protocol/ecdsa.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { formatPaymentResponse, paymentResponseHeader } from '../protocol/money/x402.ts';
 import { cost } from '../protocol/pricing.ts';
@@ -17,6 +16,7 @@ import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
+import { signWithWasm } from './compiled/sign-with-wasm.ts';
 import { idempotencyOf } from './idempotency.ts';
 import { noteCapture } from './measured.ts';
 import type { PricedRequest } from './priced-request.ts';
@@ -116,7 +116,7 @@ export async function reserve(
       });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
       const { receipt: made, digest } = captured.value;
-      receipt = { receipt: made, signature: signDigest(digest, receiptKeyAt(call.env, made.time)) };
+      receipt = { receipt: made, signature: signWithWasm(digest, receiptKeyAt(call.env, made.time)) };
       noteCapture(call, caller.chain, made, used, outcome.cost);
       return receipt;
     },
