@@ -2,13 +2,13 @@
 // workerd's clock stands still while a script runs, so the caller times it.
 import { verifyMessage } from 'http-message-signatures/lib/httpbis/index.js';
 import { recoverMessageAddress, toHex } from 'viem';
+import { platformHashes } from '../compiled/platform-hashes.ts';
+import { recoverWithWasm } from '../compiled/recover-with-wasm.ts';
 import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import type { Hashes } from '../protocol/identity/hashes.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { fieldLinesOfHeaders, type ReadRequest, targetOf } from '../protocol/identity/received-request.ts';
 import { type Recover, recoverWithNoble } from '../protocol/identity/recover.ts';
-import { platformHashes } from '../worker/compiled/platform-hashes.ts';
-import { recoverWithWasm } from '../worker/compiled/recover-with-wasm.ts';
 import { recoverWithOx } from './ox-recover.ts';
 
 /** A signed request as it would arrive, and the clock it is judged by. */

@@ -1,9 +1,9 @@
-/// <reference path="../worker/compiled/wasm-module.d.ts" />
+/// <reference path="../compiled/wasm-module.d.ts" />
 // The peer of our recovery: libsecp256k1 in WebAssembly, as ox carries it and as the gateway once ran it.
 import { bytesToHex } from '@noble/hashes/utils.js';
+import { keccak256 } from '../compiled/hash-with-wasm.ts';
+import compiled from '../compiled/libsecp256k1.wasm';
 import type { Recover } from '../protocol/identity/recover.ts';
-import { keccak256 } from '../worker/compiled/keccak256.ts';
-import compiled from '../worker/compiled/libsecp256k1.wasm';
 
 /** Pointers are byte offsets; 1 is success. */
 type Exports = {

@@ -44,7 +44,7 @@ export async function runInWorkerd(
         bindings: Object.entries(objects).map(([name, className]) => ({ name, class_name: className })),
       },
       migrations: [{ tag: 'v1', new_sqlite_classes: Object.values(objects) }],
-      build: { command: 'node worker/compiled/build-wasm.mjs', cwd: root },
+      build: { command: 'node compiled/build-wasm.mjs', cwd: root },
     };
     const configFile = path.join(bundleDir, 'wrangler.json');
     writeFileSync(configFile, JSON.stringify(config));

@@ -94,10 +94,14 @@ export const receiptTypes = {
   ],
 } as const;
 
-const digestOf = structDigest({ name: 'tallystick Receipt', version: '1' }, receiptTypes, 'Receipt');
+/** {@link receiptDigest} with a platform's own Keccak. */
+export const receiptDigestWith = (
+  keccak256?: (bytes: Uint8Array) => Uint8Array,
+): ((receipt: Receipt) => Hex) =>
+  structDigest({ name: 'tallystick Receipt', version: '1' }, receiptTypes, 'Receipt', keccak256);
 
 /** The receipt's 32-byte digest: its name, its log entry, and what is signed. */
-export const receiptDigest = (receipt: Receipt): Hex => digestOf(receipt);
+export const receiptDigest = receiptDigestWith();
 
 /** Signs a receipt; the same receipt and key always give the same bytes. */
 export const signReceipt = (receipt: Receipt, key: Hex): SignedReceipt => ({

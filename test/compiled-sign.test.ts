@@ -4,14 +4,14 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { compiledSign } from '../compiled/sign.ts';
 import { addressOfKey, recoverDigest, signDigest } from '../protocol/ecdsa.ts';
 import { toHex } from '../protocol/hex.ts';
-import { compiledSign } from '../worker/compiled/compiled-sign.ts';
 
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 const word = (value: bigint) => `0x${value.toString(16).padStart(64, '0')}` as const;
 const runs = 200 * Number(process.env['LONG'] ?? 1);
-const folder = path.join(import.meta.dirname, '../worker/compiled');
+const folder = path.join(import.meta.dirname, '../compiled');
 
 let compiled: WebAssembly.Module;
 beforeAll(() => {

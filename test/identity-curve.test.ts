@@ -3,7 +3,7 @@
 // identity-workerd.test.ts.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { recoveryModule } from '../worker/compiled/secp256k1/recover.mjs';
+import { recoveryModule } from '../compiled/secp256k1/recover.mjs';
 
 const runs = (n: number) => n * Number(process.env['LONG'] ?? 1);
 const seeded = (n: number) => ({ seed: 256, numRuns: runs(n), endOnFailure: true });

@@ -8,6 +8,8 @@ import path from 'node:path';
 import { parseDictionary as peerParse, serializeDictionary as peerSerialize } from 'structured-headers';
 import { privateKeyToAccount } from 'viem/accounts';
 import { expect, test } from 'vitest';
+import { compiledHashes } from '../compiled/hash.ts';
+import { compiledRecover } from '../compiled/recover.ts';
 import { verifyAgentRequest } from '../protocol/identity/agent-request.ts';
 import type { Ports } from '../protocol/identity/erc8128.ts';
 import { plainHashes } from '../protocol/identity/hashes.ts';
@@ -16,8 +18,6 @@ import type { ReceivedRequest } from '../protocol/identity/received-request.ts';
 import { STATUS_OF_CODE } from '../protocol/identity/refusal.ts';
 import { signRequest } from '../protocol/identity/sign-request.ts';
 import { parseDictionary, serializeDictionary } from '../protocol/identity/structured-field.ts';
-import { compiledKeccak256 } from '../worker/compiled/compiled-hash.ts';
-import { compiledRecover } from '../worker/compiled/compiled-recover.ts';
 
 const long = Number(process.env['LONG'] ?? 1);
 const requestCases = long > 1 ? Math.max(1_000_000, 50_000 * long) : 20_000;
@@ -90,9 +90,9 @@ function mutated(text: string, next: Random): string {
   return after;
 }
 
-const folder = path.resolve(import.meta.dirname, '../worker/compiled');
+const folder = path.resolve(import.meta.dirname, '../compiled');
 const moduleOf = (name: string) => new WebAssembly.Module(readFileSync(path.join(folder, `${name}.wasm`)));
-const keccak256 = compiledKeccak256(moduleOf('hashes'));
+const { keccak256 } = compiledHashes(moduleOf('hashes'));
 
 const account = privateKeyToAccount(`0x${'3'.padStart(64, '0')}`);
 const now = 1_700_000_000;

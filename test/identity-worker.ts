@@ -1,12 +1,12 @@
 // The verifier in workerd, as the gateway builds it, with the policy and the clock of whoever asks: what
 // identity-workerd.test.ts runs there.
 import { hexToBytes } from '@noble/hashes/utils.js';
+import { platformHashes } from '../compiled/platform-hashes.ts';
+import { recoverWithWasm } from '../compiled/recover-with-wasm.ts';
 import { verifyRequest } from '../protocol/identity/erc8128.ts';
 import { plainHashes } from '../protocol/identity/hashes.ts';
 import type { Policy } from '../protocol/identity/policy.ts';
 import { recoverWithNoble } from '../protocol/identity/recover.ts';
-import { platformHashes } from '../worker/compiled/platform-hashes.ts';
-import { recoverWithWasm } from '../worker/compiled/recover-with-wasm.ts';
 
 export type VerifyAsk = {
   readonly method: string;

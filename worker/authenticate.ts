@@ -1,4 +1,6 @@
 import type { Hex } from 'viem';
+import { platformHashes } from '../compiled/platform-hashes.ts';
+import { recoverWithWasm } from '../compiled/recover-with-wasm.ts';
 import type { Caller } from '../durable-objects/account/ledger.ts';
 import type { Bearer } from '../durable-objects/account/session-keys.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
@@ -14,8 +16,6 @@ import { isSessionKey, parseSessionKey, sessionKeyAuthorization } from '../proto
 import { authorizationKinds } from '../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Call } from './call.ts';
-import { platformHashes } from './compiled/platform-hashes.ts';
-import { recoverWithWasm } from './compiled/recover-with-wasm.ts';
 import { contractAccountOf } from './contract-account.ts';
 import { sessionKeyProblem, signatureProblem } from './identity-problem.ts';
 import type { Problem } from './problem.ts';

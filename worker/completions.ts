@@ -1,7 +1,6 @@
 // POST /v1/chat/completions, /v1/embeddings, /v1/responses: the story of a request, in order.
-import { sha256 } from '@noble/hashes/sha2.js';
 import type { Hex } from 'viem';
-import { toHex } from '../protocol/hex.ts';
+import { sha256Hex } from '../compiled/platform-hashes.ts';
 import type { SignedVoucher } from '../protocol/money/voucher.ts';
 import { parsePaymentSignature, paymentSignatureHeader } from '../protocol/money/x402.ts';
 import type { PriceTable } from '../protocol/price-table.ts';
@@ -57,7 +56,7 @@ async function serve(call: Call, read: ReadRequest): Promise<Response> {
     const priced = read(body.value, pricesOf(caller.value.chain).table); //       2 pricing
     if (!priced.ok) return refused({ ...priced.error, detail: priced.error.message });
 
-    const delivered = await fulfil(call, caller.value, priced.value, toHex(sha256(body.value)), room);
+    const delivered = await fulfil(call, caller.value, priced.value, await sha256Hex(body.value), room);
     if (!delivered.ok) return refused(delivered.error);
     kept = delivered.value.keepsRoom;
     return delivered.value.response;

@@ -69,6 +69,7 @@ async function pump(
   while (ending.reason() === undefined && !seen.fault && !seen.error) {
     const chunk = await nextChunk(reader, upstream.timeouts.idleMs);
     if (chunk === 'broken' || chunk === 'idle') break;
+    if (chunk.done) ending.finished();
     const out = chunk.done ? meter.end() : meter.push(chunk.value ?? new Uint8Array());
     for (const bytes of out) await client.write(bytes);
     if (chunk.done || !room.frame(meter.carried())) break;

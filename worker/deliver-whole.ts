@@ -1,5 +1,4 @@
-import { sha256 } from '@noble/hashes/sha2.js';
-import { toHex } from '../protocol/hex.ts';
+import { sha256Hex } from '../compiled/platform-hashes.ts';
 import type { Call } from './call.ts';
 import { evidenceHeader, evidenceOf, formatEvidence } from './evidence.ts';
 import type { OpenHold } from './hold.ts';
@@ -29,16 +28,15 @@ export async function captureWhole(
   whole: WholeAnswer,
   delivered: Uint8Array,
 ): Promise<Record<string, string>> {
-  const { body, answer, upstream, forwardedHash, ending } = whole;
-  ending.done();
-  const upstreamHash = toHex(sha256(body));
+  const { body, answer, upstream, forwardedHash } = whole;
+  const upstreamHash = await sha256Hex(body);
   const evidence = await evidenceOf(call, whole, priced.model, answer.upstreamId, upstreamHash);
   const used = {
     usage: answer.usage ?? estimateUsage(answer.observed, priced),
     upstream: upstream.name,
     upstreamId: answer.upstreamId ?? '',
     forwardedHash,
-    responseHash: delivered === body ? upstreamHash : toHex(sha256(delivered)),
+    responseHash: delivered === body ? upstreamHash : await sha256Hex(delivered),
     upstreamResponseHash: upstreamHash,
     ...(evidence === undefined ? {} : { evidence: evidence.hash }),
   };

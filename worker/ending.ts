@@ -13,6 +13,8 @@ export type Ending = {
   readonly came: Promise<void>;
   /** Ends the attempt now, and stops the clocks. */
   readonly done: () => void;
+  /** The same where upstream has been read to its end: there is nothing to close, and closing nothing costs. */
+  readonly finished: () => void;
 };
 
 export function endingOf(call: UpstreamCall, timeouts: Timeouts, deadlineMs: number): Ending {
@@ -24,13 +26,13 @@ export function endingOf(call: UpstreamCall, timeouts: Timeouts, deadlineMs: num
   const came = new Promise<void>((resolve) => {
     arrive = resolve;
   });
-  const end = (why: 'total' | 'client_left' | 'done') => {
+  const end = (why: 'total' | 'client_left' | 'done', isOpen = true) => {
     if (reason !== undefined) return;
     reason = why;
     clearTimeout(total);
     if (drain !== undefined) clearTimeout(drain);
     client.removeEventListener('abort', leave);
-    controller.abort();
+    if (isOpen) controller.abort();
     arrive();
   };
   const leave = () => {
@@ -42,5 +44,11 @@ export function endingOf(call: UpstreamCall, timeouts: Timeouts, deadlineMs: num
   );
   if (client.aborted) leave();
   else client.addEventListener('abort', leave);
-  return { signal: controller.signal, reason: () => reason, came, done: () => end('done') };
+  return {
+    signal: controller.signal,
+    reason: () => reason,
+    came,
+    done: () => end('done'),
+    finished: () => end('done', false),
+  };
 }

@@ -1,4 +1,5 @@
 import type { Hex } from 'viem';
+import { signWithWasm } from '../compiled/sign-with-wasm.ts';
 import {
   answerBytesMax,
   type CaptureRefusal,
@@ -16,7 +17,6 @@ import { ok, type Result, refuse } from '../protocol/result.ts';
 import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
-import { signWithWasm } from './compiled/sign-with-wasm.ts';
 import { idempotencyOf } from './idempotency.ts';
 import { noteCapture } from './measured.ts';
 import type { PricedRequest } from './priced-request.ts';

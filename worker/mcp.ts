@@ -7,8 +7,7 @@ import {
   ListToolsRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js';
 import { CfWorkerJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/cfworker-provider.js';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { toHex } from '../protocol/hex.ts';
+import { sha256Hex } from '../compiled/platform-hashes.ts';
 import { priceOf, priceTableHash } from '../protocol/price-table.ts';
 import { prices } from '../protocol/prices.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
@@ -99,10 +98,7 @@ async function serveMcp(call: Call): Promise<Response> {
     });
   } finally {
     // An answer that could not be delivered was not charged.
-    if (slip.due) {
-      slip.due.answer.ending.done();
-      await slip.due.hold.release();
-    }
+    if (slip.due) await slip.due.hold.release();
     room.release();
   }
 }
@@ -184,7 +180,7 @@ async function use(
       const read = tool === 'chat' ? readChatRequest(asked, table) : readEmbeddingsRequest(asked, table);
       if (!read.ok)
         return refuse({ ...read.error, detail: `${read.error.param ?? ''}: ${read.error.message}` });
-      const begun = await begin(call, caller.value, read.value, toHex(sha256(body)), room);
+      const begun = await begin(call, caller.value, read.value, await sha256Hex(body), room);
       if (!begun.ok) return begun;
       const { hold, answer } = begun.value;
       if (answer.kind === 'stream') throw new TypeError('the schema allows no stream');

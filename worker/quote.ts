@@ -1,7 +1,6 @@
 // POST /v1/quote: what a chat completion would cost at most, in lines, signed. Open to anyone: prices are public.
-import { sha256 } from '@noble/hashes/sha2.js';
+import { sha256Hex } from '../compiled/platform-hashes.ts';
 import { type ChainConfig, chainOf, keyOf } from '../durable-objects/config.ts';
-import { toHex } from '../protocol/hex.ts';
 import { quoteToJson, signQuote } from '../protocol/money/quote.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { readBody } from './body.ts';
@@ -29,7 +28,7 @@ export async function quote(call: Call): Promise<Response> {
     {
       chainId: BigInt(chain.value.chainId),
       vault: chain.value.vault,
-      requestHash: toHex(sha256(body.value)),
+      requestHash: await sha256Hex(body.value),
       model,
       priceTable: hash,
       ceiling,

@@ -7,7 +7,7 @@ import type { Address, Hex } from 'viem';
 import { type Account, accountName } from '../../protocol/account-name.ts';
 import { zeroHash } from '../../protocol/hex.ts';
 import { type SignedVoucher, voucherFromJson, voucherToJson } from '../../protocol/money/voucher.ts';
-import { receiptDigest } from '../../protocol/receipt.ts';
+import { type Receipt, receiptDigest } from '../../protocol/receipt.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { isFresh, type Observation, replaces } from '../chain/observation.ts';
 import { AccountRows, type HoldState, type LastReceipt, type StoredReceipt } from './account-rows.ts';
@@ -97,6 +97,7 @@ export class AccountBook {
   readonly #holdIds = new Map<string, number>();
   readonly #rates = new RateMeter();
   readonly #archive: ArchiveTerms;
+  readonly #digestOf: (receipt: Receipt) => Hex;
   readonly #keys: SessionKeys;
   /** What the agent's owner publishes about it. */
   readonly agentFacts: AgentFactsBook;
@@ -112,8 +113,10 @@ export class AccountBook {
     log: LogTerms,
     nowMs: number,
     archive: ArchiveTerms = defaultArchiveTerms,
+    digestOf: (receipt: Receipt) => Hex = receiptDigest,
   ) {
     this.#archive = archive;
+    this.#digestOf = digestOf;
     this.#storage = storage;
     this.#account = account;
     this.#terms = terms;
@@ -249,7 +252,7 @@ export class AccountBook {
     const charge = { ...decision.value, loss: decision.value.loss + outcome.cost - cost };
     const before = { sequence: this.sequence, digest: this.#last?.digest ?? zeroHash };
     const receipt = receiptOfCapture(this.#account, this.#log, before, hold, charge, outcome, nowMs);
-    const digest = receiptDigest(receipt);
+    const digest = this.#digestOf(receipt);
     const { epoch, cumulative, sequence } = receipt;
     const answer = hold.idempotency && more.answer && more.answer.length <= answerBytesMax;
     this.#storage.transactionSync(() => {

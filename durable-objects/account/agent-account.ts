@@ -4,9 +4,10 @@
 // transaction; the answer leaves only when the writes are durable (output gates). A write that throws would leave memory
 // behind storage, so it resets the object.
 import { DurableObject } from 'cloudflare:workers';
+import { keccak256 } from '../../compiled/hash-with-wasm.ts';
 import { parseAccountName } from '../../protocol/account-name.ts';
 import type { SignedVoucher } from '../../protocol/money/voucher.ts';
-import type { Receipt } from '../../protocol/receipt.ts';
+import { type Receipt, receiptDigestWith } from '../../protocol/receipt.ts';
 import { ok, type Result } from '../../protocol/result.ts';
 import { AlarmClock } from '../alarm-clock.ts';
 import { chainName } from '../chain/chain-name.ts';
@@ -29,6 +30,8 @@ import type { Caller, Outcome, Refusal, Reservation, Standing } from './ledger.t
 import { type Bucket, gzip, objectNameOf, type Piece, unpack } from './receipt-archive.ts';
 import { receiptsPage } from './receipts-page.ts';
 import type { Bearer, SessionKey, SessionKeyStanding } from './session-keys.ts';
+
+const digestOf = receiptDigestWith(keccak256);
 
 /** Captures wait this long for company before they are sent to the log together. */
 const outboxDelayMs = 500;
@@ -56,7 +59,15 @@ export class AgentAccount extends DurableObject<Env> {
     if (chain === undefined) throw new Error(`chain ${account.chainId} is not configured`);
     this.#alarm = new AlarmClock(ctx.storage);
     const { terms } = chain;
-    this.#book = new AccountBook(storageOf(ctx), account, terms, config.log, Date.now(), config.archive);
+    this.#book = new AccountBook(
+      storageOf(ctx),
+      account,
+      terms,
+      config.log,
+      Date.now(),
+      config.archive,
+      digestOf,
+    );
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
 

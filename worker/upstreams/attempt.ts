@@ -1,6 +1,5 @@
-import { sha256 } from '@noble/hashes/sha2.js';
 import type { Hex } from 'viem';
-import { toHex } from '../../protocol/hex.ts';
+import { sha256Hex } from '../../compiled/platform-hashes.ts';
 import { ok, type Result, refuse } from '../../protocol/result.ts';
 import { chatEvents } from '../chat-events.ts';
 import type { UpstreamError } from '../dialects/dialect.ts';
@@ -73,6 +72,7 @@ export async function attempt(
 ): Promise<Result<Opened, Verdict>> {
   const key = keyFor(call.env, upstream);
   const body = encoder.encode(serializeJson(spelled(request, upstream)));
+  const forwardedHash = await sha256Hex(body);
   const startedMs = call.now();
   const ending = endingOf(call, upstream.timeouts, deadlineMs);
   const fail = (verdict: Verdict) => {
@@ -97,7 +97,7 @@ export async function attempt(
       },
       body,
       redirect: 'manual',
-      signal: AbortSignal.any([ending.signal, headersDue.signal]),
+      signal: request.stream ? AbortSignal.any([ending.signal, headersDue.signal]) : ending.signal,
     });
   } catch (error) {
     const why = ending.reason();
@@ -135,7 +135,7 @@ export async function attempt(
   return request.stream ? openStream() : readAll();
 
   function sent(evidenceKey?: string): Sent {
-    return { upstream, forwardedHash: toHex(sha256(body)), ending, evidenceKey };
+    return { upstream, forwardedHash, ending, evidenceKey };
   }
 
   async function openStream(): Promise<Result<Opened, Verdict>> {
@@ -193,6 +193,7 @@ export async function attempt(
     } finally {
       quiet.end();
     }
+    ending.finished();
     const whole = joined(parts, length);
     const answer = readAnswer(whole);
     if (!answer.ok) return fail(unusable);

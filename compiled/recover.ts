@@ -1,5 +1,5 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
-import { isStrictSignature, type Recover } from '../../protocol/identity/recover.ts';
+import { isStrictSignature, type Recover } from '../protocol/identity/recover.ts';
 
 /** What secp256k1/recover.mjs assembles. */
 type Exports = {

@@ -1,6 +1,6 @@
 import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from 'viem';
-import { toHex } from '../../protocol/hex.ts';
+import { toHex } from '../protocol/hex.ts';
 
 /** What ox's build of libsecp256k1 offers. Pointers are byte offsets; 1 is success. */
 type Exports = {

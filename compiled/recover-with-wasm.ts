@@ -1,6 +1,6 @@
 /// <reference path="./wasm-module.d.ts" />
-import { compiledRecover } from './compiled-recover.ts';
-import { keccak256 } from './keccak256.ts';
+import { keccak256 } from './hash-with-wasm.ts';
+import { compiledRecover } from './recover.ts';
 import compiled from './secp256k1.wasm';
 
 /** See {@link compiledRecover}. */
