@@ -36,8 +36,20 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** A compiled module, as workerd imports one. */
+const wasm = {
+  name: 'wasm',
+  enforce: 'pre' as const,
+  load(file: string) {
+    if (!file.endsWith('.wasm')) return;
+    return `import { readFileSync } from 'node:fs';
+      export default new WebAssembly.Module(readFileSync(${JSON.stringify(file)}));`;
+  },
+};
+
 export default defineConfig({
   resolve: { alias: { 'cloudflare:workers': path.join(here, 'test/cloudflare-workers.ts') } },
+  plugins: [wasm],
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/bundle.ts'],

@@ -40,6 +40,7 @@ export async function runInWorkerd(
       name: 'script',
       main: path.resolve(root, entry),
       compatibility_date: '2026-07-30',
+      keep_names: false,
       durable_objects: {
         bindings: Object.entries(objects).map(([name, className]) => ({ name, class_name: className })),
       },

@@ -47,7 +47,9 @@ test('a body that trickles is given up, one that is too long is not kept, and ro
         controller.enqueue(new Uint8Array(1));
       },
     });
-  const slow = await readBody({ body: endless() } as Request, 1_000_000, { timeoutMs: 60 });
+  const posted = (body: ReadableStream<Uint8Array>, headers: Record<string, string> = {}) =>
+    new Request('https://gateway.example', { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+  const slow = await readBody(posted(endless()), 1_000_000, { timeoutMs: 60 });
   expect(slow).toMatchObject({ ok: false, error: { status: 408, code: 'body_too_slow' } });
 
   const zeros = (parts: number, each: number) =>
@@ -57,13 +59,26 @@ test('a body that trickles is given up, one that is too long is not kept, and ro
         controller.close();
       },
     });
-  const long = await readBody({ body: zeros(3, 1000) } as Request, 2500);
+  const long = await readBody(posted(zeros(3, 1000)), 2500);
   expect(long).toMatchObject({ ok: false, error: { status: 413 } });
   const room = { grow: (more: number) => more <= 3000, frame: () => true, release: () => undefined };
-  expect(await readBody({ body: zeros(3, 1000) } as Request, 10_000, { room })).toMatchObject({ ok: true });
-  expect(await readBody({ body: zeros(1, 1001) } as Request, 10_000, { room })).toMatchObject({
+  expect(await readBody(posted(zeros(3, 1000)), 10_000, { room })).toMatchObject({ ok: true });
+  expect(await readBody(posted(zeros(1, 1001)), 10_000, { room })).toMatchObject({
     ok: false,
     error: { code: 'gateway_busy' },
+  });
+
+  // The same for bodies that are short enough to be read in one go.
+  const short = { 'content-length': '1001' };
+  expect(await readBody(posted(endless(), short), 10_000, { timeoutMs: 60 })).toEqual(slow);
+  expect(await readBody(posted(zeros(1, 1001), short), 1000)).toMatchObject({ error: { status: 413 } });
+  expect(await readBody(posted(zeros(1, 1001), short), 10_000, { room })).toMatchObject({
+    ok: false,
+    error: { code: 'gateway_busy' },
+  });
+  expect(await readBody(posted(zeros(1, 1001), short), 10_000)).toEqual({
+    ok: true,
+    value: new Uint8Array(1001),
   });
 });
 
