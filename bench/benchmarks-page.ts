@@ -28,6 +28,7 @@ function lines(
   reports: readonly { readonly report: Report; readonly day: string }[],
   missing: readonly string[],
 ): string[] {
+  const hasProfiles = existsSync(path.join(root, 'docs', performance));
   const aims = reports.flatMap(({ report }) => report.aims.map((aim) => ({ ...aim, bench: report.name })));
   return [
     '# Benchmarks',
@@ -47,9 +48,9 @@ function lines(
     '|---|---|---|---|',
     ...aims.map(
       ({ bench, aim, seen, met, because }) =>
-        `| ${bench} | ${aim} | ${seen} | ${met ? 'met' : `**not met**${because === undefined ? '' : `: ${because}`}`} |`,
+        `| ${bench} | ${aim} | ${seen} | ${met ? 'met' : `**not met**${because === undefined ? '' : `: ${because}`}`}${!met && bench === 'gateway' && hasProfiles ? ` ([where the time goes](${performance}))` : ''} |`,
     ),
-    ...(existsSync(path.join(root, 'docs', performance))
+    ...(hasProfiles
       ? [
           '',
           `Where a request’s time goes, and what was made faster, with before and after: [${performance}](${performance}).`,
@@ -85,6 +86,6 @@ const versions = (): string => {
   return [
     `commit ${commit}`,
     `Node ${process.versions.node}`,
-    ...['wrangler', 'miniflare', 'viem', 'openai'].map((name) => `${name} ${all[name]}`),
+    ...['wrangler', 'miniflare', 'viem', 'openai', '@foundry-rs/anvil'].map((name) => `${name} ${all[name]}`),
   ].join(', ');
 };

@@ -125,7 +125,10 @@ const addedRows = Object.keys(ways)
       `${(median(added(name)) / median(plain)).toFixed(1)} x plain`,
     ),
   );
-const seen = median(added('createAgentFetch: signed, paid, receipt checked'));
+const [signed, all, theirs] = Object.keys(ways)
+  .slice(1)
+  .map((name) => median(added(name)));
+if (signed === undefined || all === undefined || theirs === undefined) throw new Error('there are four ways');
 publish({
   name: 'client',
   title: 'The client: what it adds to a call, and what it weighs',
@@ -151,9 +154,19 @@ publish({
   ],
   aims: [
     {
-      aim: 'the signing fetch adds at most 2 ms p50 over plain fetch',
-      seen: `${seen.toFixed(2)} ms`,
-      met: seen <= 2,
+      aim: 'the signing fetch (createSigningFetch) adds at most 2 ms p50 over plain fetch',
+      seen: `${signed.toFixed(2)} ms`,
+      met: signed <= 2,
+    },
+    {
+      aim: 'so does the one that also pays and checks receipts (createAgentFetch)',
+      seen: `${all.toFixed(2)} ms; @x402/fetch ${theirs.toFixed(2)} ms`,
+      met: all <= 2,
+      ...(all <= 2
+        ? {}
+        : {
+            because: `${signed.toFixed(2)} ms is the request’s signature; the rest is the receipt’s: its signature recovered, request and answer hashed again; x402’s client checks none`,
+          }),
     },
   ],
 });

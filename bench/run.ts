@@ -37,12 +37,14 @@ const run = (name: string): Promise<number> =>
     child.once('exit', (code) => resolve(code ?? 1));
   });
 
+const seconds = (sinceMs: number): number => Math.round((Date.now() - sinceMs) / 1000);
+const beganMs = Date.now();
 const failed: string[] = [];
 for (const [index, name] of chosen.entries()) {
   const startedMs = Date.now();
   console.log(`\n\x1b[1m[${index + 1}/${chosen.length}] ${name}\x1b[0m`);
   if ((await run(name)) !== 0) failed.push(name);
-  console.log(`\n${name} took ${Math.round((Date.now() - startedMs) / 1000)} s`);
+  console.log(`\n${name} took ${seconds(startedMs)} s, everything so far ${seconds(beganMs)} s`);
 }
 console.log(`\nwrote ${writeBenchmarks(Object.keys(benches))}`);
 if (failed.length > 0) console.error(`failed: ${failed.join(', ')}`);

@@ -230,3 +230,71 @@ export function simulate(rates: Rates, scenario: Scenario): Outcome {
     intakeBusy: Math.max(...intakeWorkMs) / endMs,
   };
 }
+
+/** One agent that calls much: every call is two rounds to its account's object, with the model's answer between them. */
+export type HotAgent = {
+  readonly callsPerSecond: number;
+  /** Objects that share the agent's calls: one, or several that each hold a lease on a part of what is available. */
+  readonly objects: number;
+  /** What one round is worked on, milliseconds; the platform's limit where that is more. */
+  readonly roundMs: number;
+  /** How long the model answers, seconds, on average. */
+  readonly answerSeconds: number;
+  readonly seconds: number;
+  readonly seed: number;
+};
+
+export type Heat = {
+  readonly servedPerSecond: number;
+  /** Of all calls. */
+  readonly refusedShare: number;
+  /** What a call waits for its hold, seconds; of the last fifth of the run. */
+  readonly wait: { readonly p50: number; readonly p99: number };
+  readonly busy: number;
+};
+
+export function simulateHotAgent(scenario: HotAgent): Heat {
+  const random = randomOf(scenario.seed);
+  const endMs = scenario.seconds * 1000;
+  const roundMs = Math.max(leastServiceMs, scenario.roundMs);
+  const freeMs = new Float64Array(scenario.objects);
+  const captures = new Wheel();
+  let [called, refused, served, workedMs] = [0, 0, 0, 0];
+  const waits: number[] = [];
+  /** @returns when the round is done, or `undefined` where the object is too far behind */
+  const round = (object: number, nowMs: number): number | undefined => {
+    const startMs = Math.max(nowMs, freeMs[object] ?? 0);
+    if (startMs - nowMs > overloadedMs) return undefined;
+    freeMs[object] = startMs + roundMs;
+    workedMs += roundMs;
+    return startMs + roundMs;
+  };
+  for (let tick = 0; tick < endMs; tick += 1) {
+    for (let come = poisson(scenario.callsPerSecond / 1000, random); come > 0; come -= 1) {
+      called += 1;
+      const object = Math.floor(random() * scenario.objects);
+      const heldMs = round(object, tick);
+      if (heldMs === undefined) {
+        refused += 1;
+        continue;
+      }
+      if (tick > endMs * 0.8) waits.push(heldMs - tick);
+      captures.at(heldMs - Math.log(1 - random()) * scenario.answerSeconds * 1000, object);
+    }
+    for (const object of captures.take(tick)) {
+      const doneMs = round(object, tick);
+      // The Worker asks again: what was delivered is captured.
+      if (doneMs === undefined) captures.at(tick + 1_000, object);
+      else if (doneMs <= endMs) served += 1;
+    }
+  }
+  waits.sort((a, b) => a - b);
+  const waitAt = (share: number): number =>
+    (waits[Math.floor(share * (waits.length - 1))] ?? Number.NaN) / 1000;
+  return {
+    servedPerSecond: served / scenario.seconds,
+    refusedShare: called === 0 ? 0 : refused / called,
+    wait: { p50: waitAt(0.5), p99: waitAt(0.99) },
+    busy: Math.min(1, workedMs / (endMs * scenario.objects)),
+  };
+}
