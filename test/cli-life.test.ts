@@ -15,6 +15,7 @@ import { type Address, createTestClient, type Hex, http, parseEther } from 'viem
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fund } from '../dev/contracts.ts';
 import type { Stack } from '../dev/stack.ts';
+import { until, vaultAccount } from './money.ts';
 import { startTestStack } from './test-stack.ts';
 
 const entry = path.resolve(import.meta.dirname, '../client/cli/tallystick.ts');
@@ -26,7 +27,8 @@ let environment: Record<string, string>;
 type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 function cli(...args: string[]): Promise<Ended> {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: folder, NO_COLOR: '1', ...environment };
+  const { PATH = '', NODE_COMPILE_CACHE = '' } = process.env;
+  const env = { PATH, NODE_COMPILE_CACHE, HOME: folder, NO_COLOR: '1', ...environment };
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
@@ -104,10 +106,12 @@ test('register, deposit, chat, usage, verify, audit, withdraw to the wei', async
   expect(early.code).toBe(5);
   expect(early.stderr).toContain('ready in');
   // What the operator has not claimed yet it claims while the withdrawal waits.
-  for (const end = Date.now() + 30_000; Date.now() < end; ) {
-    const { chain } = await json('balance');
-    if ((chain as { claimed: { amount: string } }).claimed.amount === `${spent}`) break;
-  }
+  await until(
+    () => vaultAccount(stack, agent.split(':').at(-1) ?? ''),
+    ({ claimed }) => claimed === spent,
+    30_000,
+  );
+  expect(await json('balance')).toMatchObject({ chain: { claimed: { amount: `${spent}` } } });
   const clock = createTestClient({ mode: 'anvil', transport: http(stack.rpcUrl) });
   await clock.increaseTime({ seconds: 3_600 });
   await clock.mine({ blocks: 1 });

@@ -65,8 +65,10 @@ function identity() {
 
 function cli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const { privateKey, agent } = identity();
+  const { PATH = '', NODE_COMPILE_CACHE = '' } = process.env;
   const env = {
-    PATH: process.env['PATH'] ?? '',
+    PATH,
+    NODE_COMPILE_CACHE,
     HOME: folder,
     NO_COLOR: '1',
     TALLYSTICK_GATEWAY: stack.gatewayUrl,
