@@ -1,5 +1,5 @@
-// The ways to one upstream that are measured beside each other: straight to it, through a bare Worker, through this gateway with its
-// objects' state on disk and on tmpfs, and through Portkey's gateway.
+// The ways to one upstream that are measured beside each other: straight to it, through a bare Worker, through one that writes two
+// rows a call, through this gateway with its objects' state on disk and on tmpfs, and through Portkey's gateway.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { parseEther } from 'viem';
@@ -137,6 +137,16 @@ export async function startContenders(): Promise<Field> {
       runInWorkerd('bench/passthrough.ts', { direct: true }),
     );
     closers.push(bare.close);
+    const stateDir = mkdtempSync('/dev/shm/tallystick-bench-');
+    closers.push(() => rmSync(stateDir, { recursive: true, force: true }));
+    const { started: durable, pid: durablePid } = await withPid(() =>
+      runInWorkerd('bench/durable-passthrough.mjs', {
+        direct: true,
+        objects: { LEDGER: 'Ledger' },
+        stateDir,
+      }),
+    );
+    closers.push(durable.close);
     const portkey = await startPortkey();
     closers.push(portkey.close);
 
@@ -155,6 +165,13 @@ export async function startContenders(): Promise<Field> {
         prepare: repeated(bare.url, { ...json, 'x-upstream': upstream.url }),
         paid: false,
         cpuMs: () => cpuMs(barePid),
+      },
+      {
+        what: 'bare Worker, two durable writes, state on tmpfs',
+        url: durable.url,
+        prepare: repeated(durable.url, { ...json, 'x-upstream': upstream.url }),
+        paid: false,
+        cpuMs: () => cpuMs(durablePid),
       },
       ours.disk.signed,
       ours.tmpfs.signed,

@@ -1,6 +1,10 @@
-// The least a Worker can do that writes down what it does before and after: one row made durable before the request goes up, the
-// same row again before the answer goes down. No identity, no prices, no receipts: what is left is the platform's own.
+// The least a Worker can do that writes down what it does before and after: one row is durable before the request goes up, and is
+// written again before the answer ends. No identity, no prices, no receipts: what is left is the platform's own.
 import { DurableObject } from 'cloudflare:workers';
+
+/** About as long as a hold and a receipt are. */
+const held = 'h'.repeat(300);
+const captured = 'r'.repeat(900);
 
 export class Ledger extends DurableObject {
   constructor(ctx, env) {
@@ -9,8 +13,7 @@ export class Ledger extends DurableObject {
   }
 
   hold(body) {
-    const { sql } = this.ctx.storage;
-    return sql.exec('INSERT INTO calls (body) VALUES (?) RETURNING id', body).one().id;
+    return this.ctx.storage.sql.exec('INSERT INTO calls (body) VALUES (?) RETURNING id', body).one().id;
   }
 
   capture(id, body) {
@@ -18,12 +21,8 @@ export class Ledger extends DurableObject {
   }
 }
 
-/** About as long as a hold and a receipt are. */
-const held = 'h'.repeat(300);
-const captured = 'r'.repeat(900);
-
 export default {
-  async fetch(request, env) {
+  async fetch(request, env, context) {
     const { pathname } = new URL(request.url);
     const body = await request.arrayBuffer();
     const ledger = env.LEDGER.getByName('one');
@@ -33,8 +32,19 @@ export default {
       headers: { 'content-type': 'application/json' },
       body,
     });
-    const whole = await answer.arrayBuffer();
-    await ledger.capture(id, captured);
-    return new Response(whole, { headers: { 'content-type': 'application/json' } });
+    const headers = { 'content-type': answer.headers.get('content-type') };
+    if (headers['content-type'] === 'application/json') {
+      const whole = await answer.arrayBuffer();
+      await ledger.capture(id, captured);
+      return new Response(whole, { headers });
+    }
+    const { readable, writable } = new IdentityTransformStream();
+    const pass = async () => {
+      await answer.body.pipeTo(writable, { preventClose: true });
+      await ledger.capture(id, captured);
+      await writable.close();
+    };
+    context.waitUntil(pass());
+    return new Response(readable, { headers });
   },
 };
