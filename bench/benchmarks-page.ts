@@ -1,9 +1,8 @@
 // docs/benchmarks.md, made from what the benches last said.
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Report, tables } from './report.ts';
+import { type Kept, tables } from './report.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 /** Written by hand, beside the generated page: profiles, and optimisations with before and after. */
@@ -15,7 +14,7 @@ export function writeBenchmarks(names: readonly string[]): string {
   const reports = names.flatMap((name) => {
     const file = resultOf(name);
     if (!existsSync(file)) return [];
-    const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+    const report = JSON.parse(readFileSync(file, 'utf8')) as Kept;
     return [{ report, day: statSync(file).mtime.toISOString().slice(0, 10) }];
   });
   const missing = names.filter((name) => !existsSync(resultOf(name)));
@@ -25,7 +24,7 @@ export function writeBenchmarks(names: readonly string[]): string {
 }
 
 function lines(
-  reports: readonly { readonly report: Report; readonly day: string }[],
+  reports: readonly { readonly report: Kept; readonly day: string }[],
   missing: readonly string[],
 ): string[] {
   const hasProfiles = existsSync(path.join(root, 'docs', performance));
@@ -37,7 +36,7 @@ function lines(
     '',
     'Each figure is the median of several rounds in one run, with the least and the greatest beside it; contenders take turns, so that',
     'whatever else the machine does touches all of them. Ratios travel between machines, absolute figures do not. `npm run bench` runs',
-    'everything; `npm run bench -- gas` runs one.',
+    'everything; `npm run bench -- gas` runs one; `node bench/before-after.ts <commit>` measures the Worker of an earlier commit beside this one.',
     '',
     `Machine: ${machine()}. Versions: ${versions()}.`,
     '',
@@ -60,7 +59,7 @@ function lines(
       '',
       `## ${report.title}`,
       '',
-      `\`npm run bench -- ${report.name}\`, last run ${day}.`,
+      `\`npm run bench -- ${report.name}\`, last run ${day} at commit ${report.commit}.`,
       '',
       ...report.method.map((sentence) => `* ${sentence}`),
       '',
@@ -79,12 +78,7 @@ const versions = (): string => {
     readFileSync(path.join(root, 'package.json'), 'utf8'),
   ) as Record<string, Record<string, string>>;
   const all = { ...dependencies, ...devDependencies };
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
-    cwd: root,
-    encoding: 'utf8',
-  }).trim();
   return [
-    `commit ${commit}`,
     `Node ${process.versions.node}`,
     ...['wrangler', 'miniflare', 'viem', 'openai', '@foundry-rs/anvil'].map((name) => `${name} ${all[name]}`),
   ].join(', ');

@@ -86,6 +86,7 @@ for (let round = 0; round < rounds; round += 1) {
     for (const [name, call] of Object.entries(ways)) samples.get(name)?.push(await timed(call));
   }
   for (const [name, took] of samples) medians.get(name)?.push(median(took));
+  console.log(`round ${round + 1} of ${rounds}`);
 }
 await paying.settled();
 child.disconnect();

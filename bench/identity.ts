@@ -85,6 +85,7 @@ try {
       empty.push(await slice(name, 0));
       took.get(name)?.push(await slice(name, sizes.get(name) ?? 1));
     }
+    if (round % 15 === 14) console.log(`${round + 1} of ${rounds} rounds`);
   }
 
   // What asking takes is the same for all; its median, because one slow empty slice may take longer than its neighbour's work.

@@ -1,5 +1,6 @@
 // What every bench says at its end: rows with median and spread, aims with met or not; printed, and written to
 // bench/results/<name>.json, from which docs/benchmarks.md is made.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -126,6 +127,20 @@ function aligned([head = [], ...cells]: readonly (readonly string[])[]): string[
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...cells.map(line)];
 }
 
+/** What is kept of a run. */
+export type Kept = Report & {
+  /** What was measured; with a plus where files had been changed since. */
+  readonly commit: string;
+};
+
+/** The commit that is checked out here. */
+function commit(): string {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim();
+  const isChanged = git('status', '--porcelain', '--untracked-files=no', '--', '..', ':!../docs') !== '';
+  return `${git('rev-parse', '--short', 'HEAD')}${isChanged ? '+' : ''}`;
+}
+
 /** Prints a report and keeps it for docs/benchmarks.md. */
 export function publish(report: Report): void {
   console.log(`\n${report.title}\n\n${tables(report.rows).join('\n')}\n`);
@@ -135,5 +150,6 @@ export function publish(report: Report): void {
     );
   }
   mkdirSync(results, { recursive: true });
-  writeFileSync(path.join(results, `${report.name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  const kept: Kept = { ...report, commit: commit() };
+  writeFileSync(path.join(results, `${report.name}.json`), `${JSON.stringify(kept, null, 2)}\n`);
 }

@@ -6,7 +6,7 @@ import { writeBenchmarks } from './benchmarks-page.ts';
 
 /** In this order: what needs a quiet machine most comes first. */
 const benches = {
-  gateway: 'first byte, latency and requests per second beside direct, a bare Worker and Portkey',
+  gateway: 'first byte, latency, requests per second and processor time beside a bare Worker and Portkey',
   memory: 'what a hundred slow readers cost in memory',
   identity: 'verifications per second beside viem',
   account: 'rows, bytes and rounds per request; reservations and captures per second',
