@@ -1,23 +1,18 @@
-// The platform's module, as far as an object needs it outside the platform. Whoever imports this file may import, dynamically and after it,
-// files that import `cloudflare:workers`: they get this one. They may import compiled modules too, as the platform lets them.
+// Whoever imports this file may import, dynamically and after it, files that are made for the platform: those that import
+// `cloudflare:workers`, for which the tests have a stand-in, and compiled modules.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
-export class DurableObject {
-  readonly ctx: unknown;
-  readonly env: unknown;
+const standIn = new URL('../test/cloudflare-workers.ts', import.meta.url).href;
 
-  constructor(ctx: unknown, env: unknown) {
-    this.ctx = ctx;
-    this.env = env;
-  }
-}
+// They are built where the Worker is built, which may never have happened here.
+execFileSync(process.execPath, [fileURLToPath(new URL('../compiled/build-wasm.mjs', import.meta.url))]);
 
 registerHooks({
   resolve: (specifier, context, next) =>
-    specifier === 'cloudflare:workers'
-      ? { url: import.meta.url, shortCircuit: true }
-      : next(specifier, context),
+    specifier === 'cloudflare:workers' ? { url: standIn, shortCircuit: true } : next(specifier, context),
   load(url, context, next) {
     if (!url.endsWith('.wasm')) return next(url, context);
     const bytes = readFileSync(new URL(url)).toString('base64');
