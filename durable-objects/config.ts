@@ -193,9 +193,16 @@ export function receiptKeyAt(env: Env, time: bigint): Hex {
   return before?.key ?? keyOf(env, 'RECEIPT_KEY');
 }
 
+/** Throws when what receipts are signed with is missing or malformed: for whoever is about to charge for one. */
+export function checkReceiptKeys(env: Env): void {
+  keyOf(env, 'RECEIPT_KEY');
+  keysBefore(env);
+}
+
 let keysRead: { readonly json: string; readonly keys: readonly { until: number; key: Hex }[] } | undefined;
 
-function keysBefore(env: Env): readonly { readonly until: number; readonly key: Hex }[] {
+/** RECEIPT_KEYS_BEFORE, the oldest first. Throws when it is malformed. */
+export function keysBefore(env: Env): readonly { readonly until: number; readonly key: Hex }[] {
   const json = env.RECEIPT_KEYS_BEFORE;
   if (json === undefined || json === '') return [];
   if (keysRead?.json === json) return keysRead.keys;

@@ -66,6 +66,16 @@ const settings: readonly [
   ],
   ['a secret that is no key', () => ({ HEAD_KEY: '0x12' }), { secrets: /HEAD_KEY is malformed/ }],
   [
+    'earlier keys that do not read',
+    () => ({ RECEIPT_KEYS_BEFORE: '[{"until": 1}]' }),
+    { secrets: /RECEIPT_KEYS_BEFORE is malformed.*wrangler secret put/ },
+  ],
+  [
+    'gas above what the operator will pay',
+    () => chains({ maxFeePerGas: '1000' }),
+    { [`gas ${chainId}`]: /more than maxFeePerGas.*CHAINS/ },
+  ],
+  [
     'variables that contradict each other',
     () => ({ MERGE_DELAY_SECONDS: '3' }),
     { configuration: /MERGE_DELAY_SECONDS must be at least twice/ },

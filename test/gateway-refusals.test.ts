@@ -259,3 +259,9 @@ describe('single use', () => {
     expect([after.held, BigInt(after.sequence)]).toEqual(['0', BigInt(before.sequence) + 1n]);
   });
 });
+
+test('without the keys that receipts are signed with, nothing is begun: it would be charged and have none', async () => {
+  await stack.restartGateway({ RECEIPT_KEYS_BEFORE: '[{"until": 1}]' });
+  const headers = await agent.payment(parseEther('5'));
+  await expectRefused(503, 'not_configured', () => agent.chat('hello', { headers }));
+});

@@ -8,7 +8,7 @@ import {
 import type { StoredReceipt } from '../durable-objects/account/account-rows.ts';
 import type { KeptAnswer, Outcome, Refusal, Reservation } from '../durable-objects/account/ledger.ts';
 import { readObservation } from '../durable-objects/chain/observe.ts';
-import { receiptKeyAt } from '../durable-objects/config.ts';
+import { checkReceiptKeys, receiptKeyAt } from '../durable-objects/config.ts';
 import { zeroHash } from '../protocol/hex.ts';
 import { formatPaymentResponse, paymentResponseHeader } from '../protocol/money/x402.ts';
 import { cost } from '../protocol/pricing.ts';
@@ -18,7 +18,7 @@ import { accountOf, askAccount } from './account-call.ts';
 import type { Authenticated } from './authenticate.ts';
 import type { Call } from './call.ts';
 import { idempotencyOf } from './idempotency.ts';
-import { noteCapture } from './measured.ts';
+import { noteCapture, noteUncaptured } from './measured.ts';
 import type { PricedRequest } from './priced-request.ts';
 import type { Problem } from './problem.ts';
 import { rateHeaders } from './rate-headers.ts';
@@ -54,6 +54,8 @@ export async function reserve(
   requestHash: Hex,
   voucher: Reservation['voucher'],
 ): Promise<Result<OpenHold, Unreserved>> {
+  // Not begun without the keys: it would be charged, and then there would be no receipt.
+  checkReceiptKeys(call.env);
   const idempotency = idempotencyOf(call, requestHash);
   if (!idempotency.ok) return idempotency;
   const account = accountOf(call, caller);
@@ -113,6 +115,9 @@ export async function reserve(
           unobserved: true,
           ...(seen.ok ? { observation: seen.value } : {}),
         });
+      }).catch((error: unknown) => {
+        noteUncaptured(call, caller.chain, used.upstream, outcome.cost);
+        throw error;
       });
       if (!captured.ok) throw new Error(`capture of ${call.id} refused: ${captured.error}`);
       const { receipt: made, digest } = captured.value;

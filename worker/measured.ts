@@ -74,7 +74,7 @@ export function noteCapture(
     count('tallystick_upstream_cost_usd_total', { model, upstream }, spent);
     count('tallystick_margin_usd', { model }, revenue - spent);
   }
-  if (amount < cost) count('tallystick_uncollected_base_units_total', { chain: chainId }, cost - amount);
+  if (amount < cost) countUncollected(call, chain, upstream, cost - amount);
 
   point(call, {
     route: routeOf(call.url.pathname),
@@ -101,6 +101,19 @@ export function noteCapture(
     }),
   );
   handOverSoon(call.env, call.waitUntil);
+}
+
+/** A call whose account could not be told what it cost. It expires uncharged, unless the account heard and only its answer was lost. */
+export function noteUncaptured(call: Call, chain: ChainConfig, upstream: string, cost: bigint): void {
+  countUncollected(call, chain, upstream, cost);
+  handOverSoon(call.env, call.waitUntil);
+}
+
+function countUncollected(call: Call, { chainId }: ChainConfig, upstream: string, amount: bigint): void {
+  count('tallystick_uncollected_base_units_total', { chain: `${chainId}`, upstream }, amount);
+  console.warn(
+    JSON.stringify({ event: 'uncollected', requestId: call.id, upstream, chainId, amount: `${amount}` }),
+  );
 }
 
 type Point = {

@@ -1,6 +1,6 @@
 // What is wrong with a deployment, and what to do about it: judged from what the Worker says of itself and what a chain the
 // operator trusts says of the contracts. Pure: whoever gathers gives the times as well.
-import type { Address } from 'viem';
+import { type Address, formatGwei } from 'viem';
 import type { ChainFacts, Deployed, DeploymentFacts } from '../../protocol/operator/deployment-facts.ts';
 import { formatAmount } from './amount.ts';
 
@@ -170,7 +170,11 @@ const isPayee = (name: string): boolean => name.startsWith('the payee');
 function chainFindings({ chains, facts }: Gathered, deployed: Deployed, chain: ChainFacts): Finding[] {
   const { chainId } = chain;
   const name = (what: string): string => `${what} ${chainId}`;
-  const findings = [nodes(name('nodes'), chain, facts.nowMs), balance(name('balance'), deployed, chain)];
+  const findings = [
+    nodes(name('nodes'), chain, facts.nowMs),
+    balance(name('balance'), deployed, chain),
+    ...gas(name('gas'), chain),
+  ];
   const reading = chains.get(chainId);
   if (reading === undefined || 'error' in reading) {
     findings.push(
@@ -244,6 +248,20 @@ function balance(name: string, { log, operator }: Deployed, chain: ChainFacts): 
         name,
         `${operator} has ${formatAmount(has, asset)}; a day of publishing takes about ${formatAmount(needed, asset)} at the present gas price. Send it some.`,
       );
+}
+
+/** Where the price cannot be read, the balance says so. */
+function gas(name: string, { gasPrice, maxFeePerGas }: ChainFacts): Finding[] {
+  if (gasPrice === null) return [];
+  const gwei = (wei: string): string => `${formatGwei(BigInt(wei))} gwei`;
+  return [
+    BigInt(gasPrice) <= BigInt(maxFeePerGas)
+      ? good(name, `${gwei(gasPrice)}, at most ${gwei(maxFeePerGas)} are paid`)
+      : fault(
+          name,
+          `It costs ${gwei(gasPrice)}, more than maxFeePerGas, ${gwei(maxFeePerGas)}: anchors and claims wait. Raise maxFeePerGas in CHAINS and deploy, or wait with them.`,
+        ),
+  ];
 }
 
 function registries(

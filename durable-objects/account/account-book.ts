@@ -165,6 +165,13 @@ export class AccountBook {
     this.#acknowledged = sequence;
   }
 
+  /** When the oldest receipt was captured that the log has not taken, in milliseconds; `undefined` when it has them all. */
+  get unsentSinceMs(): number | undefined {
+    if (this.#acknowledged >= this.sequence) return undefined;
+    const [oldest] = this.#rows.receipts(this.#acknowledged + 1n, 1);
+    return oldest && Number(oldest.receipt.time) * 1000;
+  }
+
   /** The earliest deadline of an open hold. */
   get nextDeadlineMs(): number | undefined {
     let next: number | undefined;

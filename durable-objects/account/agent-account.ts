@@ -90,8 +90,28 @@ export class AgentAccount extends DurableObject<Env> {
   ): Result<StoredReceipt, CaptureRefusal> {
     const nowMs = Date.now();
     const captured = this.#book.capture(holdId, outcome, nowMs, more);
-    if (captured.ok) this.#alarm.noLaterThan(Math.max(nowMs + outboxDelayMs, this.#outboxNotBeforeMs));
+    if (captured.ok) {
+      this.#alarm.noLaterThan(this.#nextSendMs(nowMs));
+      // Not left to the alarm alone: whoever watches for alarms that do not ring has to know of the account.
+      if (captured.value.receipt.sequence === 1n) void this.#announce();
+    }
     return captured;
+  }
+
+  /** When what is in the outbox may go: with company, and not before the log is to be asked again. */
+  #nextSendMs(nowMs: number): number {
+    return Math.max(nowMs + outboxDelayMs, this.#outboxNotBeforeMs);
+  }
+
+  /**
+   * See {@link AccountBook.unsentSinceMs}. Chain asks now and then, and asking mends what it is about: an alarm that was lost (a
+   * platform gives one up that could not be rung for some minutes) is set again, whether or not the agent ever calls.
+   */
+  unsentSinceMs(): number | undefined {
+    const { unsentSinceMs, nextDeadlineMs } = this.#book;
+    if (unsentSinceMs !== undefined) this.#alarm.noLaterThan(this.#nextSendMs(Date.now()));
+    if (nextDeadlineMs !== undefined) this.#alarm.noLaterThan(nextDeadlineMs);
+    return unsentSinceMs;
   }
 
   /** See {@link AccountBook.release}. */

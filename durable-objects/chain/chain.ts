@@ -11,6 +11,7 @@ import { chainName } from './chain-name.ts';
 import { ChallengeRows } from './challenge-rows.ts';
 import { ClaimRows, type Dues } from './claim-rows.ts';
 import { reasonOf } from './node.ts';
+import { Outboxes } from './outboxes.ts';
 import { Sender } from './sender.ts';
 import type { ClaimDue } from './settlement.ts';
 import { Settler } from './settler.ts';
@@ -36,6 +37,10 @@ export type ChainStatus = {
   readonly watched: number;
   /** Challenges to the log's bond that are not answered yet. */
   readonly challenges: number;
+  /** Accounts whose outbox was found not to empty. */
+  readonly unsent: number;
+  /** Since when the oldest of their receipts waits. */
+  readonly unsentSinceMs: number | undefined;
   /** Steps that failed when they were last taken. */
   readonly failing: readonly string[];
 };
@@ -48,8 +53,12 @@ export class Chain extends DurableObject<Env> {
   readonly #claims: ClaimRows;
   readonly #watcher: Watcher;
   readonly #answerer: Answerer;
+  readonly #outboxes: Outboxes;
   readonly #alarm: AlarmClock;
-  /** Steps that failed when they were last taken. */
+  /**
+   * Steps that failed when they were last taken. In memory is enough: while one fails the alarm rings every three seconds, so
+   * this object is not idle for the ten after which it would be out of memory.
+   */
   readonly #failing = new Set<string>();
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -66,6 +75,10 @@ export class Chain extends DurableObject<Env> {
       rows: new ChallengeRows(ctx.storage),
       transactions: this.#transactions,
       show: async (digest, size) => env.RECEIPT_LOG.getByName(configOf(env).log.logId).show(digest, size),
+    });
+    this.#outboxes = new Outboxes(ctx.storage, {
+      accountOf: (name) => env.AGENT_ACCOUNT.getByName(name),
+      accountsAfter: (account, limit) => this.#watcher.watchedAfter(account, limit),
     });
     void ctx.blockConcurrencyWhile(() => this.#alarm.load());
   }
@@ -94,6 +107,7 @@ export class Chain extends DurableObject<Env> {
       ...this.#claims.totals(),
       watched: this.#watcher.watched,
       challenges: this.#answerer.open,
+      ...this.#outboxes.totals(),
       failing: [...this.#failing],
     };
   }
@@ -139,6 +153,7 @@ export class Chain extends DurableObject<Env> {
       ['settlement', (chain) => this.#settle(chain)],
       ['watch', (chain) => this.#watcher.step(chain, Date.now())],
       ['challenges', (chain) => this.#answer(chain)],
+      ['outboxes', (chain) => this.#outboxes.step(chain.watchEveryMs, Date.now())],
     ];
     for (const [name, step] of steps) {
       try {

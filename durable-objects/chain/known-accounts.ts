@@ -39,6 +39,18 @@ export class KnownAccounts {
     return names;
   }
 
+  /** In order of their names, those after one. */
+  after(account: string, limit: number): string[] {
+    return this.#sql
+      .exec<{ account: string }>(
+        'SELECT account FROM known_accounts WHERE account > ? ORDER BY account LIMIT ?',
+        account,
+        limit,
+      )
+      .toArray()
+      .map((row) => row.account);
+  }
+
   has(account: string): boolean {
     return this.#names.has(account);
   }

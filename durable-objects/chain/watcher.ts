@@ -48,6 +48,11 @@ export class Watcher {
     return this.#known.some(limit);
   }
 
+  /** In order of their names, those after one. */
+  watchedAfter(account: string, limit: number): readonly string[] {
+    return this.#known.after(account, limit);
+  }
+
   /** An account that earns something here: from now on it is watched. What happened until now is read. */
   know(account: string): void {
     if (this.#known.add(account)) this.#touched.add(account);

@@ -1,7 +1,8 @@
 // What this deployment has counted, for /metrics. Isolates add what they have counted in the last seconds; nothing of it is on
 // a request's path. Kept in memory and written down as one value some seconds after something came, so counters may lose those
-// seconds when the object is moved, and what an isolate had not yet handed over when it was ended. Money is never decided
-// on them: receipts and the vault say what was earned.
+// seconds when the object is moved, and what an isolate had not yet handed over when it was ended. What was shown is never taken
+// back: a counter that falls looks to Prometheus as if it had begun anew, and all of it as if it had just been counted. Money
+// is never decided on them: receipts and the vault say what was earned.
 import { DurableObject } from 'cloudflare:workers';
 import { AlarmClock } from '../alarm-clock.ts';
 import type { Env } from '../env.ts';
@@ -16,6 +17,8 @@ const stored = 'counts';
 export class Counters extends DurableObject<Env> {
   readonly #counts: Map<string, bigint>;
   readonly #alarm: AlarmClock;
+  /** Whether anything has come since it was last written down. */
+  #isNew = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -31,16 +34,26 @@ export class Counters extends DurableObject<Env> {
       if (before !== undefined || this.#counts.size < seriesMax)
         this.#counts.set(series, (before ?? 0n) + by);
     }
-    if (counts.length > 0) this.#alarm.noLaterThan(Date.now() + writeEveryMs);
+    if (counts.length === 0) return;
+    this.#isNew = true;
+    this.#alarm.noLaterThan(Date.now() + writeEveryMs);
   }
 
+  /** Written down first: the answer leaves when that is durable. */
   read(): Count[] {
+    this.#write();
     return [...this.#counts].map(([series, by]) => ({ series, by }));
   }
 
   override alarm(): void {
     this.#alarm.rang();
+    this.#write();
+  }
+
+  #write(): void {
+    if (!this.#isNew) return;
     const counts = [...this.#counts].map(([series, count]) => [series, `${count}`]);
     this.ctx.storage.kv.put(stored, JSON.stringify(counts));
+    this.#isNew = false;
   }
 }

@@ -129,6 +129,15 @@ export class PublicationRows {
     this.#storage.kv.put('tilesCopied', tiles);
   }
 
+  /** Rounds that failed, in a row. Stored: they are further apart than an idle object stays in memory. */
+  get failures(): number {
+    return this.#storage.kv.get<number>('failures') ?? 0;
+  }
+
+  set failures(rounds: number) {
+    if (rounds !== this.failures) this.#storage.kv.put('failures', rounds);
+  }
+
   #files(where: string, ...bindings: number[]): PublishedFile[] {
     return this.#storage.sql
       .exec<FileRow>(`SELECT * FROM files ${where}`, ...bindings)

@@ -64,7 +64,6 @@ export class Publisher extends DurableObject<Env> {
   #layer: DaLayer | undefined;
   /** The file being stored: it is asked about many times. */
   #held: { readonly file: number; readonly bytes: Uint8Array } | undefined;
-  #failures = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -77,7 +76,7 @@ export class Publisher extends DurableObject<Env> {
     const { done } = this.#rows;
     const files = this.#rows.lastFile()?.id ?? 0;
     const available = (this.#rows.nextToStore()?.id ?? files + 1) - 1;
-    return { files, available, anchored: done, failures: this.#failures };
+    return { files, available, anchored: done, failures: this.#rows.failures };
   }
 
   /** There may be commits to publish. */
@@ -102,12 +101,12 @@ export class Publisher extends DurableObject<Env> {
       }
     }
     if (failures.length === 0) {
-      this.#failures = 0;
+      this.#rows.failures = 0;
       this.#alarm.clear();
       return;
     }
-    const wait = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.#failures, 10));
-    this.#failures += 1;
+    const wait = Math.min(retryMaxMs, retryMinMs * 2 ** Math.min(this.#rows.failures, 10));
+    this.#rows.failures += 1;
     this.#alarm.noLaterThan(Date.now() + wait);
     console.error(JSON.stringify({ event: 'publish_delayed', retryInMs: wait, errors: failures }));
   }

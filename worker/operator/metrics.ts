@@ -29,7 +29,10 @@ export const metrics = {
     'What upstreams charge for charged calls, where UPSTREAMS[].costs says',
   ],
   tallystick_margin_usd: ['gauge', 'Revenue less upstream cost of the calls whose cost is known'],
-  tallystick_uncollected_base_units_total: ['counter', 'Used but not charged: beyond the hold, or late'],
+  tallystick_uncollected_base_units_total: [
+    'counter',
+    'Used but not charged: beyond the hold, late, or not captured',
+  ],
   tallystick_upstream_attempts_total: ['counter', 'Attempts by upstream and outcome'],
   tallystick_upstream_left_alone_total: ['counter', 'Times an isolate’s breaker opened'],
   tallystick_up: ['gauge', '1 where the object or node answered, by part'],
@@ -45,6 +48,11 @@ export const metrics = {
     'gauge',
     'Longest time a receipt that reached the log in the last ten minutes was in its outbox',
   ],
+  tallystick_unsent_accounts: [
+    'gauge',
+    'Accounts found with a receipt in their outbox for more than a minute',
+  ],
+  tallystick_unsent_seconds: ['gauge', 'Age of the oldest receipt found in such an outbox'],
   tallystick_publisher_files: ['gauge', 'Files gathered, available on the DA layer, anchored'],
   tallystick_publisher_failures: ['gauge', 'Rounds of the publisher that failed, in a row'],
   tallystick_chain_transactions: ['gauge', 'Transactions queued, and sent but not mined'],
@@ -134,6 +142,8 @@ export async function metricsText(env: Env, nowMs: number): Promise<string> {
           say('tallystick_exposure_seconds', labels, age(status.dueSinceMs));
           say('tallystick_watched_accounts', labels, status.watched);
           say('tallystick_challenges', labels, status.challenges);
+          say('tallystick_unsent_accounts', labels, status.unsent);
+          say('tallystick_unsent_seconds', labels, age(status.unsentSinceMs));
         }),
         ...nodesSaid(chain, operator, nowMs).map(({ part, read }) =>
           ask(part, async () => {

@@ -4,7 +4,7 @@ import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Address, PublicClient } from 'viem';
 import { chainName } from '../../durable-objects/chain/chain-name.ts';
 import { nodesOf, reasonOf } from '../../durable-objects/chain/node.ts';
-import { type ChainConfig, type Config, configOf, keyOf } from '../../durable-objects/config.ts';
+import { type ChainConfig, type Config, configOf, keyOf, keysBefore } from '../../durable-objects/config.ts';
 import { countersName } from '../../durable-objects/counters/count.ts';
 import { zeroGStorageNode } from '../../durable-objects/da/zero-g-storage.ts';
 import type { Env } from '../../durable-objects/env.ts';
@@ -58,6 +58,8 @@ function secretsOf(env: Env): Record<string, SecretState> {
     const key = attempt(() => addressOfKey(keyOf(env, name)));
     secrets[name] = env[name] ? (key.value === undefined ? 'malformed' : 'set') : 'missing';
   }
+  if (env.RECEIPT_KEYS_BEFORE)
+    secrets['RECEIPT_KEYS_BEFORE'] = attempt(() => keysBefore(env)).value ? 'set' : 'malformed';
   const { OPERATOR_TOKEN: token = '' } = env;
   secrets['OPERATOR_TOKEN'] = token.length < operatorTokenMin ? 'malformed' : 'set';
   for (const upstream of attempt(() => upstreamsOf(env)).value ?? []) {
@@ -86,6 +88,7 @@ async function bindingsOf(env: Env, config: Config | undefined): Promise<Record<
   return {
     AGENT_ACCOUNT: env.AGENT_ACCOUNT !== undefined,
     RECEIPT_LOG: env.RECEIPT_LOG !== undefined && log,
+    LOG_INTAKE: env.LOG_INTAKE !== undefined,
     PUBLISHER: env.PUBLISHER !== undefined && publisher,
     CHAIN: env.CHAIN !== undefined && chain,
     COUNTERS: env.COUNTERS !== undefined && counters,
