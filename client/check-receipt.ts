@@ -78,7 +78,8 @@ export type Exchange = {
 
 /** What the deployment says, or the developer pinned. */
 export type ReceiptTerms = {
-  readonly receiptKey: Address;
+  /** The present one and those before it. */
+  readonly receiptKeys: readonly Address[];
   readonly logId: Hex;
   /** Seconds. */
   readonly mergeDelay: number;
@@ -123,8 +124,8 @@ export function checkReceipt(
   const signer = knownKeys.signerOf(digest, signed.signature);
   expect(
     'signature',
-    signer === terms.receiptKey,
-    () => `signed by ${signer ?? 'nobody'}, the receipt key is ${terms.receiptKey}`,
+    signer !== undefined && terms.receiptKeys.includes(signer),
+    () => `signed by ${signer ?? 'nobody'}, the receipt key is ${terms.receiptKeys.at(-1)}`,
   );
   same('log', 'logId', receipt.logId, terms.logId);
 

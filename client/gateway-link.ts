@@ -47,6 +47,8 @@ export class GatewayLink {
   readonly #options: GatewayLinkOptions;
   readonly deployment: () => Promise<Deployment>;
   #prices: () => Promise<KnownPrices>;
+  /** All it has named: what one signed stays right when another one signs the next. */
+  readonly #receiptKeys = new Set<Address>();
 
   constructor(options: GatewayLinkOptions) {
     this.#options = options;
@@ -100,6 +102,11 @@ export class GatewayLink {
     return { account, standing, vault };
   }
 
+  /** The operator may have exchanged its receipt key since it was asked: it is asked again. */
+  async readReceiptKey(): Promise<void> {
+    this.#receiptKeys.add((await this.#readDeployment()).log.receiptKey);
+  }
+
   /** What a receipt with this price table is judged by. Prices may have changed since they were read: then they are read anew. */
   async terms(priceTable: Hex): Promise<ReceiptTerms> {
     const { log } = await this.deployment();
@@ -109,7 +116,9 @@ export class GatewayLink {
       prices = await this.#prices();
     }
     const pinned = this.#options.pins.receiptKey?.toLowerCase() as Address | undefined;
-    return { receiptKey: pinned ?? log.receiptKey, logId: log.logId, mergeDelay: log.mergeDelay, prices };
+    this.#receiptKeys.add(log.receiptKey);
+    const receiptKeys = pinned ? [pinned] : [...this.#receiptKeys];
+    return { receiptKeys, logId: log.logId, mergeDelay: log.mergeDelay, prices };
   }
 
   /** A signed read. */

@@ -291,8 +291,16 @@ export class ReceiptDesk {
     const endedAt = Math.floor(now() / 1000);
     let mismatches: Mismatch[];
     try {
-      const [account, terms] = await Promise.all([link.account(), link.terms(receipt.priceTable)]);
-      mismatches = checkReceipt(signed, { ...sent, ...answer, account, endedAt }, terms, digest);
+      const account = await link.account();
+      const check = async (): Promise<Mismatch[]> => {
+        const terms = await link.terms(receipt.priceTable);
+        return checkReceipt(signed, { ...sent, ...answer, account, endedAt }, terms, digest);
+      };
+      mismatches = await check();
+      if (mismatches.some(({ name }) => name === 'signature')) {
+        await link.readReceiptKey();
+        mismatches = await check();
+      }
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error);
       return this.#problem(context, sent, signed, 'unverifiable', detail);

@@ -328,6 +328,23 @@ describe('a receipt that is wrong', () => {
     expect(key.problems[0]?.mismatches[0]?.name).toBe('signature');
   });
 
+  it('is right under a key that was exchanged after the gateway was first asked', async () => {
+    const lies: Lies = {
+      deployment: (honest) => {
+        const key = lies.signingKey;
+        const log = honest['log'] as Record<string, unknown>;
+        return key ? { ...honest, log: { ...log, receiptKey: addressOfKey(key) } } : honest;
+      },
+    };
+    const { client, agentFetch, problems } = setup(lies);
+    await ask(client);
+    lies.signingKey = otherKey;
+    await ask(client);
+    await ask(client);
+    expect(problems).toEqual([]);
+    expect(agentFetch.receipts).toHaveLength(3);
+  });
+
   it('cannot be justified by a price table that is not the one its hash is advertised for', async () => {
     const gateway = fakeGateway(spender, { receipt: (r) => ({ ...r, amount: 110n, cumulative: 110n }) });
     const twoFaced: typeof fetch = async (input, init) => {

@@ -137,6 +137,13 @@ test('receipt, head, checkpoint and transaction keys are exchanged under load', 
     RECEIPT_KEYS_BEFORE: JSON.stringify([{ until: changeover, key: oldReceiptKey }]),
   };
   await stack.restartGateway(secrets);
+  // Whoever asks is named the key that signs now, not the one that will.
+  const named = async (): Promise<string> => {
+    const response = await fetch(`${stack.gatewayUrl}/.well-known/tallystick`);
+    return ((await response.json()) as { log: { receiptKey: string } }).log.receiptKey;
+  };
+  const atFirst = await named();
+  if (Date.now() / 1000 < changeover) expect(atFirst).toBe(addressOfKey(oldReceiptKey));
 
   const signers = () => new Set([...given.values()].map(receiptSigner));
   await until(
@@ -148,6 +155,7 @@ test('receipt, head, checkpoint and transaction keys are exchanged under load', 
     async () => given.size,
     (size) => size > before + 6,
   );
+  expect(await named()).toBe(addressOfKey(fresh.RECEIPT_KEY));
   running = false;
   await Promise.all(clients);
 

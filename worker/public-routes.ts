@@ -1,7 +1,7 @@
 // What anyone may read: models, prices, the log, the deployment's own description, health.
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { hexToBytes } from '@noble/hashes/utils.js';
-import { chainOf, keyOf } from '../durable-objects/config.ts';
+import { chainOf, keyOf, receiptKeyAt } from '../durable-objects/config.ts';
 import { bucketFirst, type TileReader } from '../durable-objects/log/tile-bucket.ts';
 import { addressOfKey } from '../protocol/ecdsa.ts';
 import { discoveryDocument } from '../protocol/identity/discovery.ts';
@@ -48,6 +48,7 @@ export function priceList(call: Call): Response {
 /** What a client needs to verify everything else; each key can be checked against the anchor contract. */
 export function deployment(call: Call): Response {
   const { chains, log, publicOrigin } = call.config;
+  const now = BigInt(Math.floor(call.now() / 1000));
   const publicKey = ed25519.getPublicKey(hexToBytes(keyOf(call.env, 'CHECKPOINT_KEY').slice(2)));
   return json(call, {
     publicOrigin,
@@ -65,7 +66,7 @@ export function deployment(call: Call): Response {
       mergeDelay: log.mergeDelay,
       checkpointKey: formatVerifierKey(log.origin, publicKey),
       headKey: addressOfKey(keyOf(call.env, 'HEAD_KEY')),
-      receiptKey: addressOfKey(keyOf(call.env, 'RECEIPT_KEY')),
+      receiptKey: addressOfKey(receiptKeyAt(call.env, now)),
     },
   });
 }

@@ -1,6 +1,6 @@
 // POST /v1/quote: what a chat completion would cost at most, in lines, signed. Open to anyone: prices are public.
 import { sha256Hex } from '../compiled/platform-hashes.ts';
-import { type ChainConfig, chainOf, keyOf } from '../durable-objects/config.ts';
+import { type ChainConfig, chainOf, receiptKeyAt } from '../durable-objects/config.ts';
 import { quoteToJson, signQuote } from '../protocol/money/quote.ts';
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import { readBody } from './body.ts';
@@ -12,7 +12,7 @@ import { type Problem, problemResponse } from './problem.ts';
 import { defaultRequestLimits } from './request-limits.ts';
 
 /** A quote stands this long. Prices are raised no sooner than this after the last one by the old table. */
-const validSeconds = 300;
+const validSeconds = 300n;
 
 export async function quote(call: Call): Promise<Response> {
   const chain = chainAsked(call);
@@ -23,6 +23,7 @@ export async function quote(call: Call): Promise<Response> {
   const priced = readChatRequest(body.value, table);
   if (!priced.ok) return problemResponse({ ...priced.error, detail: priced.error.message }, call.id, true);
 
+  const now = BigInt(Math.floor(call.now() / 1000));
   const { model, ceiling, inputBound, outputBound, thinkingPossible, price } = priced.value;
   const signed = signQuote(
     {
@@ -32,9 +33,9 @@ export async function quote(call: Call): Promise<Response> {
       model,
       priceTable: hash,
       ceiling,
-      validUntil: BigInt(Math.floor(call.now() / 1000) + validSeconds),
+      validUntil: now + validSeconds,
     },
-    keyOf(call.env, 'RECEIPT_KEY'),
+    receiptKeyAt(call.env, now),
   );
   return json(call, {
     ...quoteToJson(signed),
