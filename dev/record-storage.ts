@@ -6,6 +6,8 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { privateKeyToAccount } from 'viem/accounts';
 import { createAgentFetch } from '../client/agent-fetch.ts';
+import { accountSchema } from '../durable-objects/account/account-schema.ts';
+import { chainSchema } from '../durable-objects/chain/chain-schema.ts';
 import { formatAgentId } from '../protocol/identity/agent-id.ts';
 import { startStack } from './stack.ts';
 
@@ -65,16 +67,16 @@ try {
   await stack.gateway.close();
   void inFlight;
   mkdirSync(folder, { recursive: true });
-  for (const [kind, name] of [
-    ['AgentAccount', 'account'],
-    ['Chain', 'chain'],
+  for (const [kind, name, { length: schema }] of [
+    ['AgentAccount', 'account', accountSchema],
+    ['Chain', 'chain', chainSchema],
   ] as const) {
     const below = readdirSync(stack.stateDir).find((entry) => entry.endsWith(kind)) ?? '';
     const [file] = readdirSync(path.join(stack.stateDir, below)).filter(
       (entry) => entry.endsWith('.sqlite') && entry !== 'metadata.sqlite',
     );
     writeFileSync(
-      path.join(folder, `${name}-schema-0.sql`),
+      path.join(folder, `${name}-schema-${schema}.sql`),
       dump(path.join(stack.stateDir, below, file ?? '')),
     );
   }
