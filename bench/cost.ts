@@ -10,6 +10,7 @@ import { startStack } from '../dev/stack.ts';
 import { rawAgent } from '../test/raw-agent.ts';
 import { rowsWritten } from './account-rows.ts';
 import { accounts, grow, simulatedLog } from './log-simulated.ts';
+import { objectCalls } from './object-calls.ts';
 import { publish, type Row, rowOf } from './report.ts';
 
 /** Cloudflare's list prices (Workers Paid, SQLite-backed objects), USD. */
@@ -35,6 +36,11 @@ const logRows = await rowsOfLog();
 console.log('processor time of the gateway ...');
 const { callMs, objectMs } = await processorTime();
 
+console.log('rounds of the gateway ...');
+const { warm } = await objectCalls();
+/** And of the outbox: an alarm and an append, shared by a flush's hundred. */
+const objectRequests = Object.values(warm).reduce((sum, count) => sum + count, 0) + 2 / 100;
+
 /** What is written per publication, not per request: allowed for, at a publication every ten minutes. */
 const rowsPerPublication = 100;
 const requestsADay = 240_000;
@@ -46,7 +52,7 @@ const lines: readonly (readonly [what: string, count: number, unit: string, pric
   ['processor time, everything in the process', callMs, 'ms', usd.cpuMs],
   [
     'the account: reserve, capture, and a hundredth of the outbox’s alarm and append',
-    2.02,
+    objectRequests,
     'object requests',
     usd.objectRequest,
   ],
