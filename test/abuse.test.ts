@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Stack } from '../dev/stack.ts';
 import { readBody } from '../worker/body.ts';
 import { FloodGuard } from '../worker/flood-guard.ts';
+import { until } from './money.ts';
 import { type RawAgent, rawAgent } from './raw-agent.ts';
 import { startTestStack } from './test-stack.ts';
 
@@ -93,15 +94,21 @@ test('giant headers are not looked at', async () => {
 test('an address that floods is stopped before any cryptography; others, and good requests, are not', async () => {
   const from = (address: string, headers: Record<string, string> = {}) =>
     fetch(`${stack.gatewayUrl}/v1/account`, { headers: { 'cf-connecting-ip': address, ...headers } });
-  let status = 0;
-  for (let batch = 0; batch < 30 && status !== 429; batch += 1) {
+  const flood = async () => {
     const responses = await Promise.all(Array.from({ length: 20 }, () => from('203.0.113.7')));
-    status = responses.at(-1)?.status ?? 0;
-  }
+    return responses.at(-1)?.status ?? 0;
+  };
+  let status = 0;
+  for (let batch = 0; batch < 30 && status !== 429; batch += 1) status = await flood();
   expect(status).toBe(429);
   const signed = await agent.sign('GET', '/v1/account', { nonce: null });
   expect((await from('203.0.113.8', signed)).status).toBe(200);
-  expect((await from('203.0.113.7', signed)).status).toBe(429);
+  // A pause earns an address a request: the flood goes on, then, until one is refused that would have been good.
+  const refused = async () => {
+    await flood();
+    return (await from('203.0.113.7', signed)).status;
+  };
+  expect(await until(refused, (answer) => answer === 429)).toBe(429);
 });
 
 test('guessing the operator’s token is a flood like any other', async () => {

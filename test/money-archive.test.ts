@@ -25,7 +25,9 @@ afterAll(() => stack?.close());
 function tables(): Record<string, number> {
   const found: Record<string, number> = {};
   for (const file of globSync(path.join(stack.stateDir, '**/*.sqlite'))) {
-    const db = new DatabaseSync(file, { readOnly: true });
+    // The gateway goes on writing: wait for a lock, and see one state from the list of tables to the last count.
+    const db = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+    db.exec('BEGIN');
     for (const { name } of db
       .prepare(`SELECT name FROM sqlite_master WHERE name GLOB 'requests_*' OR name = 'archives'`)
       .all()) {
