@@ -5,7 +5,10 @@ export type ProblemDetail = { readonly code: string; readonly detail: string };
 /** Reads a problem+json body, or says what came instead. Consumes the response. */
 export async function readProblem(response: Response): Promise<ProblemDetail> {
   const text = await response.text();
-  const fallback = { code: `http_${response.status}`, detail: `${response.status} ${text.slice(0, 200)}` };
+  const fallback = {
+    code: `http_${response.status}`,
+    detail: `${response.status} ${text.slice(0, 200).replace(/\s+/g, ' ')}`.trim(),
+  };
   try {
     const json = JSON.parse(text) as {
       detail?: unknown;

@@ -120,25 +120,31 @@ test('receipts whose alarm is lost reach the log although the agent never calls 
       () => accountOf(agent),
       ({ held }) => held === 0n,
     );
-    type Summary = { chains: { accounts: number; exposure: { unsent: number }[] }[] };
-    const unsent = async (): Promise<number | undefined> => {
+    type Summary = { chains: { claimed: string; due: string; exposure: { unsent: number }[] }[] };
+    const chain = async (): Promise<Summary['chains'][0] | undefined> => {
       const response = await fetch(`${stack.gatewayUrl}/operator/summary`, {
         headers: { authorization: `Bearer ${stack.operatorToken}` },
       });
-      const { chains } = (await response.json()) as Summary;
-      return chains[0]?.exposure[0]?.unsent;
+      return ((await response.json()) as Summary).chains[0];
     };
-    await until(unsent, (receipts) => receipts === 0);
-    const file = globSync(path.join(stack.stateDir, '*AgentAccount', '*.sqlite')).find(
+    const unsent = async () => (await chain())?.exposure[0]?.unsent;
+    // Anchored and paid: then nothing is left that would call on Chain by itself.
+    await until(chain, (seen) => seen !== undefined && seen.claimed !== '0' && seen.due === '0');
+    expect(await unsent()).toBe(0);
+    const files = globSync(path.join(stack.stateDir, '*{AgentAccount,Chain}', '*.sqlite')).filter(
       (name) => !name.endsWith('metadata.sqlite'),
     );
-    if (file === undefined) throw new Error('the account has no storage');
+    expect(files).toHaveLength(2);
     await stack.restartGateway({}, () => {
-      const db = new DatabaseSync(file);
-      // As far as the account knows, the log has taken nothing yet, and no alarm will say so.
-      expect(db.prepare(`DELETE FROM "_cf_KV" WHERE key = 'acknowledged'`).run().changes).toBe(1);
-      db.exec('DELETE FROM "_cf_METADATA"');
-      db.close();
+      for (const file of files) {
+        const db = new DatabaseSync(file);
+        // As far as the account knows, the log has taken nothing yet.
+        const { changes } = db.prepare(`DELETE FROM "_cf_KV" WHERE key = 'acknowledged'`).run();
+        expect(changes).toBe(file.includes('AgentAccount') ? 1 : 0);
+        // Nor will an alarm say so, and the one that would look into it is lost as well.
+        expect(db.prepare('DELETE FROM "_cf_METADATA"').run().changes).toBe(1);
+        db.close();
+      }
     });
     await until(unsent, (receipts) => receipts === 0);
   } finally {

@@ -53,7 +53,7 @@ async function askWorker(settings: Settings): Promise<{ facts: DeploymentFacts; 
     throw new Failure(
       exitCodes.gateway,
       'no_operator_route',
-      `${settings.gateway} has no operator's route: set the secret OPERATOR_TOKEN (32 characters or more): openssl rand -hex 32 | npx wrangler secret put OPERATOR_TOKEN --env <environment>.`,
+      `${settings.gateway} has no operator's route: set the secret OPERATOR_TOKEN (32 characters or more, made once and kept: openssl rand -hex 32 > operator-token) with tr -d '\\n' < operator-token | npx wrangler secret put OPERATOR_TOKEN --env <environment>. Or the gateway is elsewhere.`,
     );
   }
   if (!response.ok) throw await refusalOf(response);

@@ -74,7 +74,9 @@ export class AgentAccount extends DurableObject<Env> {
   /** See {@link AccountBook.reserve}. */
   reserve(caller: Caller | Bearer, ask: Reservation, observation?: Observation): Result<Reserved, Refusal> {
     const reserved = this.#book.reserve(caller, ask, observation, Date.now());
-    if (reserved.ok) this.#alarm.noLaterThan(ask.deadlineMs);
+    // A refusal may rest on a hold whose alarm was lost: then it would be held for ever.
+    const ringMs = reserved.ok ? ask.deadlineMs : this.#book.nextDeadlineMs;
+    if (ringMs !== undefined) this.#alarm.noLaterThan(ringMs);
     return reserved;
   }
 

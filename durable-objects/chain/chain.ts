@@ -99,6 +99,9 @@ export class Chain extends DurableObject<Env> {
   }
 
   status(): ChainStatus {
+    // Whoever looks (each scrape of the metrics does) brings back an alarm that was lost: withdrawals have to be seen in time.
+    const everyMs = this.#config()?.watchEveryMs;
+    if (everyMs !== undefined && this.#watcher.watched > 0) this.#alarm.noLaterThan(Date.now() + everyMs);
     const open = this.#transactions.open().filter(({ state }) => state === 'sent');
     const queued = this.#transactions.queued();
     return {
@@ -145,8 +148,8 @@ export class Chain extends DurableObject<Env> {
   /** The next time first; then each step by itself, so that one that fails holds up no other. */
   override async alarm(): Promise<void> {
     this.#alarm.rang(Date.now() + fallbackMs);
-    const config = configOf(this.env).chains.find((chain) => this.ctx.id.name === chainName(chain.chainId));
-    if (config === undefined) return; // a chain that is no longer configured has nothing to say
+    const config = this.#config();
+    if (config === undefined) return;
     const steps: readonly [name: string, step: Step][] = [
       ['sent', (chain) => this.#lookAfterSent(chain)],
       ['queued', (chain) => this.#sendQueued(chain)],
@@ -170,6 +173,19 @@ export class Chain extends DurableObject<Env> {
       }
     }
     this.#alarm.clear();
+  }
+
+  /**
+   * `undefined` for a chain that is no longer configured, which has nothing to say, and while the configuration does not read:
+   * then the alarm rings again. Throwing would lose it after some tries, and with it the watch over withdrawals.
+   */
+  #config(): ChainConfig | undefined {
+    try {
+      return configOf(this.env).chains.find((chain) => this.ctx.id.name === chainName(chain.chainId));
+    } catch (error) {
+      console.error(JSON.stringify({ event: 'chain_delayed', step: 'configuration', error: String(error) }));
+      return undefined;
+    }
   }
 
   async #lookAfterSent(config: ChainConfig): Promise<number | undefined> {

@@ -262,6 +262,9 @@ export class ReceiptLog extends DurableObject<Env> {
   // What the edge serves.
 
   status(): LogStatus {
+    // Whoever looks (each scrape of the metrics does) brings back an alarm that was lost.
+    if (this.#rows.appendedSize() > (this.#rows.lastAnchor()?.size ?? 0))
+      this.#alarm.noLaterThan(Date.now() + remindMs);
     const { logId, origin, mergeDelay } = configOf(this.env).log;
     const anchor = this.#rows.lastAnchor();
     const waiting = this.#rows.waitingFrom(this.#sealed);

@@ -90,11 +90,10 @@ export class Publisher extends DurableObject<Env> {
    */
   override async alarm(): Promise<void> {
     this.#alarm.rang(Date.now() + retryMaxMs);
-    const config = configOf(this.env);
     const failures: string[] = [];
     for (const step of [this.#gather, this.#anchor, this.#copyTiles, this.#store]) {
       try {
-        const againMs = await step.call(this, config);
+        const againMs = await step.call(this, configOf(this.env));
         if (againMs !== undefined) this.#alarm.noLaterThan(againMs);
       } catch (error) {
         failures.push(reasonOf(error));
