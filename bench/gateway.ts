@@ -118,6 +118,9 @@ async function afterStart({ ours }: Field): Promise<Row[]> {
   return rows;
 }
 
+/** The platform's floor for whoever writes down what is charged before and after a call. */
+const floor = 'bare Worker, two durable writes, state on tmpfs';
+
 function aimsOf(measured: ReadonlyMap<string, Measured>): Aim[] {
   const [one, sixteen] = [measured.get('1 connection'), measured.get('16 connections')];
   const added = (what: string): number =>
@@ -128,6 +131,11 @@ function aimsOf(measured: ReadonlyMap<string, Measured>): Aim[] {
     aim: 'first streamed byte: adds at most a tenth of what Portkey adds (state on tmpfs)',
     seen: `+${onTmpfs.toFixed(2)} ms beside +${theirs.toFixed(2)} ms, ${(onTmpfs / theirs).toFixed(3)} of it; on disk ${(onDisk / theirs).toFixed(3)}`,
     met: onTmpfs <= theirs / 10,
+    ...(onTmpfs <= theirs / 10
+      ? {}
+      : {
+          because: `a Worker that only makes one row durable before it asks adds ${added(floor).toFixed(2)} ms`,
+        }),
   };
   const speed = (other: string, least: number): Aim => {
     const times = (what: string): number =>
@@ -142,7 +150,9 @@ function aimsOf(measured: ReadonlyMap<string, Measured>): Aim[] {
       met: ours >= least,
       ...(ours >= least
         ? {}
-        : { because: 'a call is verified, held, captured and receipted here; there it is passed on' }),
+        : {
+            because: `a Worker that makes two durable writes a call and does nothing else comes to ${times(floor).toFixed(2)} times; here a call is verified, metered, charged and receipted besides`,
+          }),
     };
   };
   return [byte, speed('Portkey', 1.5), speed('bare Worker', 0.5)];
@@ -165,6 +175,7 @@ async function bench(): Promise<void> {
       method: [
         `${rounds} rounds in each setting, contenders in turns; load, upstream and contenders share the machine. A round is ${settings.map(({ name, requests, streams }) => `${requests} whole answers and ${streams} streams (${name})`).join(', ')}. What is not in the tables was not measured: session keys at 1 and 16 connections only, 200 KB at 16 only.`,
         'Where nothing else is said, all calls are of one agent. The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead. Both Workers are reached at workerd’s own socket.',
+        '"bare Worker, two durable writes" makes a row durable before a request goes up and writes it again before the answer ends: the least that charging durably takes on this platform.',
         'This gateway’s requests are signed (ERC-8128) and paid, made before they are sent; each answer has to carry its receipt. Holds and captures are durable as in production.',
         'Processor time is of the contender’s own process (workerd with all objects, chain watching, sealing; Portkey’s Node), user and system, over the whole answers; for "direct" it is the upstream’s.',
         `The thousand agents were registered and funded before, by transactions of their own. An agent’s first call makes its account, reads its identity and deposit from the chain and takes its voucher; a call of each is one of every agent, so that no account is asked twice in a row; what was read from the chain more than a minute before is read again. First calls come once an agent, so each round has a quarter of them.`,
