@@ -146,6 +146,17 @@ describe('checkpoints (C2SP tlog-checkpoint)', () => {
     expect(formatCheckpointText(parsed)).toBe(EXAMPLE.slice(0, EXAMPLE.indexOf('\n\n') + 1));
   });
 
+  /** The one that is proposed as the specification's first test vector (github.com/C2SP/C2SP/issues/99), made by Sigsum's code. */
+  it('verify as another implementation signs them', () => {
+    const origin = 'sigsum.org/v1/tree/e796172b92befd62d9dc67e41c2f5bc9d3100a3023b20b1ca40288dd1c679e69';
+    const key = hexToBytes('66e0b858e462a609e66fe71370c816d8846ff103d5499a22a7fec37fdbc424a7');
+    const note = `${origin}\n10\nHA5HAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— ${origin} gJ2ho0n8F8olcerUF1FFdv235A/5as/coWrpLrtE7ovMeP5whgwouYExowG/lTznxu6OUGjjt5yJQ6bXtTcf718MqAQ=\n`;
+    const opened = unwrap(openCheckpoint(note, [ed25519NoteKey(origin, key)]));
+    expect(opened.checkpoint).toMatchObject({ origin, size: 10 });
+    const other = note.replace('\n10\n', '\n11\n');
+    expect(openCheckpoint(other, [ed25519NoteKey(origin, key)]).ok).toBe(false);
+  });
+
   it('carry both signatures, each enough, and say which verified', () => {
     const { note, headSignature } = signCheckpoint(checkpoint, signer);
     expect(note).toBe(signCheckpoint(checkpoint, signer).note);
