@@ -36,8 +36,8 @@ export async function readSlowly(options: {
   /** Each takes up to 64 KB, so often. */
   readonly pauseMs: number;
   readonly seconds: number;
-  /** What is live is looked at after `from` seconds, and so many `apart` once more; then it is over. */
-  readonly live?: { readonly from: number; readonly apart: number };
+  /** What is live is looked at after `from` seconds, and then every `apart`, so many times in all; then it is over. */
+  readonly live?: { readonly from: number; readonly apart: number; readonly looks: number };
   /** Megabytes. Where given, an isolate that ends is a result too. */
   readonly residentMax?: number;
 }): Promise<Reading> {
@@ -70,10 +70,10 @@ export async function readSlowly(options: {
       looks.push(look(await isolate.heap()));
       if (residentMax !== undefined && residentMb(pid) > residentMax) stoppedAt = second();
       if (options.live === undefined) continue;
-      const [first] = live;
-      const due = first === undefined ? options.live.from : first.second + options.live.apart;
+      const last = live.at(-1);
+      const due = last === undefined ? options.live.from : last.second + options.live.apart;
       if (second() >= due) live.push(look(await isolate.live()));
-      if (live.length === 2) break;
+      if (live.length === options.live.looks) break;
     } catch (error) {
       if (residentMax === undefined) throw error;
       stoppedAt = second();
