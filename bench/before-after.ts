@@ -3,7 +3,7 @@
 //
 //   node bench/before-after.ts <commit> ...
 import { execFileSync } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
+import { copyFileSync, existsSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { buildWorker } from '../dev/gateway.ts';
 import { startScript } from './child.ts';
@@ -42,10 +42,16 @@ async function bench(): Promise<void> {
     const upstream = await startScript('upstream.ts');
     closers.push(upstream.close);
     const all: { readonly name: string; readonly ours: Ours }[] = [];
+    const today = await buildWorker(throwAway(closers));
     for (const commit of [...commits, undefined]) {
-      const bundleDir = throwAway(closers);
-      if (commit === undefined) await buildWorker(bundleDir);
-      else buildThen(commit, bundleDir, closers);
+      const bundleDir = commit === undefined ? today : throwAway(closers);
+      if (commit !== undefined) {
+        buildThen(commit, bundleDir, closers);
+        // An early commit's bundle does not say how it is to be run: as today's.
+        const how = 'wrangler-options.json';
+        if (!existsSync(path.join(bundleDir, how)))
+          copyFileSync(path.join(today, how), path.join(bundleDir, how));
+      }
       const name = commit ?? 'now';
       all.push({
         name,
