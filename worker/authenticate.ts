@@ -1,4 +1,5 @@
 import type { Hex } from 'viem';
+import { sha256 } from '../compiled/hash-with-wasm.ts';
 import { platformHashes } from '../compiled/platform-hashes.ts';
 import { recoverWithWasm } from '../compiled/recover-with-wasm.ts';
 import type { Caller } from '../durable-objects/account/ledger.ts';
@@ -106,7 +107,7 @@ export async function authenticateSigned(
     ...served.value,
     caller: callerOf(verified.value, proof === 'contract' ? call.now() : undefined),
     authorizationKind: authorizationKinds.erc8128,
-    authorization: authorizationHash(signatureBase, signature),
+    authorization: authorizationHash(signatureBase, signature, sha256),
     async askContract() {
       const { keyid, digest, signature } = verified.value;
       const ports = { recover: recoverWithWasm, contractAccount: contractAccountFor(call, served.value) };

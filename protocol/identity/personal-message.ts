@@ -1,4 +1,4 @@
-import { sha256 } from '@noble/hashes/sha2.js';
+import { sha256 as plainSha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from 'viem';
 import { type Hashes, plainHashes } from './hashes.ts';
@@ -11,6 +11,12 @@ export const personalMessageHash = (message: Uint8Array, hashes: Hashes = plainH
 export const personalTextHash = (text: string, hashes: Hashes = plainHashes): Uint8Array =>
   hashes.keccak256(utf8ToBytes(`\x19Ethereum Signed Message:\n${text.length}${text}`));
 
-/** The receipt's *authorization hash* (docs/protocol.md section 1): what was signed and with which signature. */
-export const authorizationHash = (base: string, signature: Uint8Array): Hex =>
-  `0x${bytesToHex(sha256(concatBytes(sha256(utf8ToBytes(base)), sha256(signature))))}`;
+/**
+ * The receipt's *authorization hash* (docs/protocol.md section 1): what was signed and with which signature. A platform may have a
+ * faster SHA-256 than plain JavaScript.
+ */
+export const authorizationHash = (
+  base: string,
+  signature: Uint8Array,
+  sha256: (bytes: Uint8Array) => Uint8Array = plainSha256,
+): Hex => `0x${bytesToHex(sha256(concatBytes(sha256(utf8ToBytes(base)), sha256(signature))))}`;
