@@ -42,19 +42,21 @@ test('bodies that are announced and never come take nobody’s place', async () 
 
 test('a body that trickles is given up, one that is too long is not kept, and room is given back', async () => {
   const endless = () =>
-    new ReadableStream<Uint8Array>({
+    new ReadableStream({
+      type: 'bytes',
       async pull(controller) {
         await new Promise((resolve) => setTimeout(resolve, 5));
         controller.enqueue(new Uint8Array(1));
       },
     });
-  const posted = (body: ReadableStream<Uint8Array>, headers: Record<string, string> = {}) =>
+  const posted = (body: ReadableStream, headers: Record<string, string> = {}) =>
     new Request('https://gateway.example', { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
   const slow = await readBody(posted(endless()), 1_000_000, { timeoutMs: 60 });
   expect(slow).toMatchObject({ ok: false, error: { status: 408, code: 'body_too_slow' } });
 
   const zeros = (parts: number, each: number) =>
-    new ReadableStream<Uint8Array>({
+    new ReadableStream({
+      type: 'bytes',
       start(controller) {
         for (let part = 0; part < parts; part += 1) controller.enqueue(new Uint8Array(each));
         controller.close();
@@ -62,9 +64,16 @@ test('a body that trickles is given up, one that is too long is not kept, and ro
     });
   const long = await readBody(posted(zeros(3, 1000)), 2500);
   expect(long).toMatchObject({ ok: false, error: { status: 413 } });
-  const room = { grow: (more: number) => more <= 3000, frame: () => true, release: () => undefined };
-  expect(await readBody(posted(zeros(3, 1000)), 10_000, { room })).toMatchObject({ ok: true });
-  expect(await readBody(posted(zeros(1, 1001)), 10_000, { room })).toMatchObject({
+  const roomOf = (bytes: number) => {
+    let left = bytes;
+    const grow = (more: number): boolean => {
+      left -= more;
+      return left >= 0;
+    };
+    return { grow, frame: () => true, release: () => undefined };
+  };
+  expect(await readBody(posted(zeros(3, 1000)), 10_000, { room: roomOf(9_000) })).toMatchObject({ ok: true });
+  expect(await readBody(posted(zeros(1, 1001)), 10_000, { room: roomOf(3_000) })).toMatchObject({
     ok: false,
     error: { code: 'gateway_busy' },
   });
@@ -73,7 +82,7 @@ test('a body that trickles is given up, one that is too long is not kept, and ro
   const short = { 'content-length': '1001' };
   expect(await readBody(posted(endless(), short), 10_000, { timeoutMs: 60 })).toEqual(slow);
   expect(await readBody(posted(zeros(1, 1001), short), 1000)).toMatchObject({ error: { status: 413 } });
-  expect(await readBody(posted(zeros(1, 1001), short), 10_000, { room })).toMatchObject({
+  expect(await readBody(posted(zeros(1, 1001), short), 10_000, { room: roomOf(3_000) })).toMatchObject({
     ok: false,
     error: { code: 'gateway_busy' },
   });

@@ -1,6 +1,7 @@
 import { ok, type Result, refuse } from '../protocol/result.ts';
 import type { Allotment } from './in-flight.ts';
 import { joined } from './joined.ts';
+import { piecesOf } from './pieces.ts';
 import type { Problem } from './problem.ts';
 
 /** A client still writing a body that is too long reads no answer: up to here the rest is read and thrown away. */
@@ -56,20 +57,19 @@ async function readParts(
   timeoutMs: number,
   room: Allotment | undefined,
 ): Promise<Result<Uint8Array, Problem>> {
-  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  const pieces = piecesOf(body);
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    void reader.cancel().catch(() => undefined);
+    pieces.cancel();
   }, timeoutMs);
   let parts: Uint8Array[] = [];
   let length = 0;
   try {
     for (;;) {
-      const chunk = await reader.read();
+      const part = await pieces.next();
       if (isLate) return refuse(tooSlow(timeoutMs));
-      if (chunk.done) break;
-      const part = chunk.value;
+      if (part === undefined) break;
       length += part.length;
       if (length > discardedBytesMax) return give(tooLarge(maxBytes));
       if (length > maxBytes) parts = [];
@@ -87,7 +87,7 @@ async function readParts(
 
   /** Nothing more is read. */
   function give(problem: Problem): Result<never, Problem> {
-    void reader.cancel().catch(() => undefined);
+    pieces.cancel();
     return refuse(problem);
   }
 }

@@ -9,6 +9,7 @@ import type { Allotment } from '../in-flight.ts';
 import { joined } from '../joined.ts';
 import { type JsonObject, serializeJson } from '../json.ts';
 import { createMeter, parsed, type StreamMeter } from '../meter.ts';
+import { piecesOf } from '../pieces.ts';
 import type { PricedRequest } from '../priced-request.ts';
 import { responseEvents } from '../response-events.ts';
 import { silence } from '../silence.ts';
@@ -185,7 +186,7 @@ export async function attempt(
     try {
       whole = isShort(response)
         ? new Uint8Array(await response.arrayBuffer())
-        : await readParts(readerOf(response), take);
+        : await readParts(response, take);
       // An answer read in one go has not been asked for its place yet.
       if (whole && length === 0 && !take(whole.length)) whole = undefined;
     } catch {
@@ -225,20 +226,21 @@ const readerOf = (response: Response): ReadableStreamDefaultReader<Uint8Array> =
 const isShort = ({ headers }: Response): boolean =>
   !headers.has('content-encoding') && Number(headers.get('content-length') ?? Infinity) <= oneGoBytesMax;
 
-/** Everything a reader has; `undefined` when `take` has no room for a piece of it. */
+/** All of an answer; `undefined` when `take` has no room for a piece of it. */
 async function readParts(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  { body }: Response,
   take: (bytes: number) => boolean,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (body === null) return new Uint8Array();
+  const pieces = piecesOf(body);
   const parts: Uint8Array[] = [];
   let length = 0;
-  for (;;) {
-    const chunk = await reader.read();
-    if (chunk.done) return joined(parts, length);
-    length += chunk.value.length;
-    if (!take(chunk.value.length)) return undefined;
-    parts.push(chunk.value);
+  for (let part = await pieces.next(); part; part = await pieces.next()) {
+    length += part.length;
+    if (!take(part.length)) return undefined;
+    parts.push(part);
   }
+  return joined(parts, length);
 }
 
 type Chunk = { readonly done: boolean; readonly value?: Uint8Array | undefined };
