@@ -247,15 +247,15 @@ export class Simulation {
           if (/;\s*\S/.test(query)) {
             statements.clear();
             db.exec(query);
-            return { toArray: () => [] };
+            return cursorOf([]);
           }
           const bound = bindings.map(boundOf);
           if (/^\s*SELECT/i.test(query)) {
             const rows = prepared(query).all(...bound);
-            return { toArray: () => rows.map(rowOf) };
+            return cursorOf(rows.map(rowOf));
           }
           written(() => prepared(query).run(...bound));
-          return { toArray: () => [] };
+          return cursorOf([]);
         },
       },
       kv: {
@@ -319,6 +319,16 @@ export class Simulation {
 
 const boundOf = (value: unknown): string | number | null | Uint8Array =>
   value instanceof ArrayBuffer ? new Uint8Array(value) : (value as string | number | null);
+
+/** A cursor whose rows are all there. */
+const cursorOf = <T>(rows: readonly T[]) => ({
+  toArray: () => [...rows],
+  one(): T {
+    const [row] = rows;
+    if (row === undefined || rows.length > 1) throw new Error(`${rows.length} rows, not one`);
+    return row;
+  },
+});
 
 /** The platform gives blobs as ArrayBuffers of their own. */
 const rowOf = (row: Record<string, unknown>): Record<string, unknown> =>
