@@ -174,7 +174,7 @@ async function bench(): Promise<void> {
       title: 'The gateway beside others',
       method: [
         `${rounds} rounds in each setting, contenders in turns; load, upstream and contenders share the machine. A round is ${settings.map(({ name, requests, streams }) => `${requests} whole answers and ${streams} streams (${name})`).join(', ')}. What is not in the tables was not measured: session keys at 1 and 16 connections only, 200 KB at 16 only.`,
-        'Where nothing else is said, all calls are of one agent. The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead. Both Workers are reached at workerd’s own socket.',
+        'Where nothing else is said, all calls are of one agent. The upstream is a stand-in that gives the same short answer at once, so that everything that is left is overhead. All Workers are reached at workerd’s own socket and ask upstream directly, as where they are deployed: miniflare would put a Worker of its own before each call and each fetch.',
         '"bare Worker, two durable writes" makes a row durable before a request goes up and writes it again before the answer ends: the least that charging durably takes on this platform.',
         'This gateway’s requests are signed (ERC-8128) and paid, made before they are sent; each answer has to carry its receipt. Holds and captures are durable as in production.',
         'Processor time is of the contender’s own process (workerd with all objects, chain watching, sealing; Portkey’s Node), user and system, over the whole answers; for "direct" it is the upstream’s.',

@@ -92,6 +92,8 @@ export async function startGateway(options: {
     modules: modulesIn(options.bundleDir),
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
     ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
+    // An upstream is asked directly, as where this is deployed: not by way of a Worker that miniflare puts before each fetch.
+    stripCfConnectingIp: false,
     // Asked for like any other service. As the Worker's own assets they would put miniflare's router before every call.
     serviceBindings: { ASSETS: consoleName },
     bindings: { ...bindings, ...options.vars },

@@ -57,6 +57,7 @@ export async function runInWorkerd(
       host: '127.0.0.1',
       port: 0,
       cf: false,
+      stripCfConnectingIp: false,
       ...(inspect ? { inspectorPort: 0 } : {}),
       modules: true,
       modulesRoot: bundleDir,

@@ -1,8 +1,12 @@
 /** Bytes to a string of one character each, a piece at a time: a call takes only so many arguments. */
 const PIECE = 0x2000;
 
+/** ES2026's own, on platforms that have it. */
+type WithBase64 = Uint8Array & { readonly toBase64?: () => string };
+
 /** Base 64 with padding (RFC 4648, section 4): the one encoding of C2SP's texts, of x402's headers and of 0G's segments. */
-export function toBase64(bytes: Uint8Array): string {
+export function toBase64(bytes: WithBase64): string {
+  if (bytes.toBase64 !== undefined) return bytes.toBase64();
   let binary = '';
   for (let at = 0; at < bytes.length; at += PIECE) {
     binary += String.fromCharCode(...bytes.subarray(at, at + PIECE));
